@@ -1,0 +1,1 @@
+"""What the tests stand on: private servers, fresh databases, and the rule against silent skips."""
