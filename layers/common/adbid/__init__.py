@@ -1,0 +1,1 @@
+"""AdBid Optimizer: the shared layer. Start at `engine.scoring` to follow a bid."""

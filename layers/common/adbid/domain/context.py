@@ -1,0 +1,36 @@
+"""What a bid is about, as a chain of ever finer cells: the one list of levels and dimensions.
+
+A *cell* is a set of impressions that share their ids down to some level:
+global → vertical → brand → ×partner → ×slot → ×device type → … → ×os.
+"""
+
+from collections.abc import Mapping
+
+CONTEXT_DIMENSIONS = ("device_type", "creative_type", "campaign_id", "country", "os")
+"""Context a bid or an event may carry. Where absent it is "", and that level is skipped."""
+
+LEVELS = ("global", "vertical", "brand", "partner", "slot", *CONTEXT_DIMENSIONS)
+"""The hierarchy of response rates, coarse to fine."""
+
+FIRST_CONTEXT_LEVEL = LEVELS.index(CONTEXT_DIMENSIONS[0])
+
+_SEPARATOR = "\x1f"  # ids hold no control characters, so joined ids cannot collide
+
+
+def chain(vertical: str, brand: str, partner: str, slot: str, context: tuple[str, ...]) -> list[str | None]:
+    """Cell names of one bid or event, one per level of `LEVELS`; None where the level is skipped.
+
+    `context` holds one value per `CONTEXT_DIMENSIONS`, "" where absent.
+    """
+    base = f"{brand}{_SEPARATOR}{partner}"
+    leaf = f"{base}{_SEPARATOR}{slot}"
+    cells: list[str | None] = ["g", f"v{vertical}" if vertical else None, f"b{brand}", f"p{base}", f"s{leaf}"]
+    for depth, value in enumerate(context):
+        leaf = f"{leaf}{_SEPARATOR}{value}"
+        cells.append(f"{depth}{leaf}" if value else None)
+    return cells
+
+
+def context_of(row: Mapping[str, str | None]) -> tuple[str, ...]:
+    """The values of `CONTEXT_DIMENSIONS` in `row`, "" where missing or None."""
+    return tuple([row.get(dimension) or "" for dimension in CONTEXT_DIMENSIONS])

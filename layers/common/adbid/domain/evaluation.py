@@ -1,0 +1,176 @@
+"""From bids to a ranking: every rule of the auction, in one place, each with its reason code.
+
+Arrays run over the bids of one bundle. The order of the bids never matters, and the same arguments give
+the same answer to the last bit.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adbid.domain.pricing import PricingModel
+from adbid.domain.quality import Quality, apply_quality_factors
+from adbid.domain.response import Response
+from adbid.domain.strategy import apply_brand_strategy, portfolio_score
+from adbid.domain.value import normalize_bid_to_impression_value
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Ints = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Bids:
+    """What was offered: parallel sequences [bids]. `slot` numbers the slots of `slot_ids`."""
+
+    ids: Sequence[str]
+    slot: Ints
+    slot_ids: Sequence[str]
+    amount: Floats
+    pricing: NDArray[np.integer]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What the catalog and the portfolio say of each bid's brand, partner and slot: arrays [bids].
+
+    Numbers are NaN, and flags False, where the object is unknown. `floor` is per thousand impressions.
+    `lambda_` is λ_b, `weight` is 1 + ν_b. `foreign_money` marks bids in another currency than their
+    brand's, `foreign_floor` those whose slot has another than the bid's. `exempt` marks probes and
+    exploration picks: they pass `negative_margin`.
+    """
+
+    unknown_brand: Bools
+    unknown_partner: Bools
+    unknown_slot: Bools
+    paused: Bools
+    foreign_money: Bools
+    foreign_floor: Bools
+    exempt: Bools
+    multiplier: Floats
+    priority: Floats
+    target_roas: Floats
+    floor: Floats
+    lambda_: Floats
+    weight: Floats
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What each bid is worth, and where it stands: arrays [bids], NaN where a number can't be computed.
+
+    `rank` counts from 1 within the slot, 0 for a rejected bid. `reasons` holds the codes in the order of
+    the rules. `order` lists the bids as the answer shows them: slots by their top score, ranks within.
+    """
+
+    value_per_impression: Floats
+    ctr: Floats
+    cvr: Floats
+    revenue: Floats
+    cost: Floats
+    score: Floats
+    quality: Quality
+    assumed_revenue: bool
+    rank: Ints
+    reasons: list[list[str]]
+    order: Ints
+
+    @property
+    def roas(self) -> Floats:
+        """Predicted revenue ÷ predicted cost, NaN where there is no cost."""
+        with np.errstate(over="ignore"):  # next to no cost: infinite, which JSON shows as null too
+            return np.divide(
+                self.revenue, self.cost, out=np.full_like(self.cost, np.nan), where=self.cost > 0
+            )
+
+
+def evaluate_bids(
+    bids: Bids, terms: Terms, response: Response, quality: Quality, model_revenue: Floats | None = None
+) -> Evaluation:
+    """Values, scores, judges and ranks a bundle.
+
+    `model_revenue` [bids] is the ROAS model's expected revenue per impression; without it the posterior's,
+    lifted by quality. Where nothing is known of revenue at all, a brand is taken to just meet its target.
+    """
+    unknown = terms.unknown_brand | terms.unknown_partner | terms.unknown_slot
+    hidden = np.where(unknown, np.nan, 1.0)  # of what we don't know, or may not tell, nothing is said
+    ctr, cvr = response.ctr * hidden, response.cvr * hidden
+    value = normalize_bid_to_impression_value(bids.amount, bids.pricing, ctr, cvr) * hidden
+    cost = np.where(bids.pricing == PricingModel.CPM, value, apply_quality_factors(value, quality))
+    revenue = apply_quality_factors(response.revenue, quality) if model_revenue is None else model_revenue
+    assumed = np.isnan(revenue)
+    revenue = np.where(assumed, terms.target_roas * cost, revenue) * hidden
+    revenue = np.where(terms.foreign_money, np.nan, revenue)
+    net = portfolio_score(revenue, cost, terms.lambda_, terms.weight)
+    score = apply_brand_strategy(net, np.where(np.isnan(terms.multiplier), 1.0, terms.multiplier))
+
+    rules = {
+        "unknown_brand": terms.unknown_brand,
+        "unknown_partner": terms.unknown_partner,
+        "unknown_slot": terms.unknown_slot,
+        "brand_paused": terms.paused,
+        "currency_mismatch": terms.foreign_money | terms.foreign_floor,
+        "below_floor": (cost < terms.floor / 1000.0) & ~terms.foreign_floor,
+        "negative_margin": (score <= 0.0) & ~terms.exempt,
+    }
+    reasons: list[list[str]] = [[] for _ in range(len(bids))]
+    rejected = np.zeros(len(bids), dtype=np.bool_)
+    for code, broken in rules.items():
+        rejected |= broken
+        for bid in np.flatnonzero(broken).tolist():
+            reasons[bid].append(code)
+
+    order, rank = _ranked(bids, score, terms.priority, ~rejected)
+    for bid in np.flatnonzero(rank > 1).tolist():
+        reasons[bid].append("outranked")
+    return Evaluation(
+        value_per_impression=value,
+        ctr=ctr,
+        cvr=cvr,
+        revenue=revenue,
+        cost=cost,
+        score=score,
+        quality=quality,
+        assumed_revenue=bool((assumed & ~unknown).any()),
+        rank=rank,
+        reasons=reasons,
+        order=order,
+    )
+
+
+def _ranked(bids: Bids, score: Floats, priority: Floats, eligible: Bools) -> tuple[Ints, Ints]:
+    """The display order, and each eligible bid's rank in its slot (0 for the others).
+
+    Slots come in the order of their top eligible score, then slot id; within a slot the eligible bids by
+    score, strategy priority and bid id, then the rejected ones by bid id.
+    """
+    contest = np.where(eligible, score, -np.inf)
+    top = np.full(len(bids.slot_ids), -np.inf)
+    np.maximum.at(top, bids.slot, contest)
+    slot_rank = _inverse(np.lexsort((_by_text(bids.slot_ids), -top)))
+    tie = np.where(eligible, priority, -np.inf)
+    order = np.lexsort((_by_text(bids.ids), -tie, -contest, slot_rank[bids.slot]))
+    ordered_slot = bids.slot[order]
+    positions = np.arange(len(order))
+    starts = np.flatnonzero(np.diff(ordered_slot, prepend=-1))
+    first = np.repeat(starts, np.diff(starts, append=len(order)))
+    rank = np.zeros(len(order), dtype=np.intp)
+    rank[order] = positions - first + 1
+    rank[~eligible] = 0
+    return order, rank
+
+
+def _by_text(texts: Sequence[str]) -> Ints:
+    """Each text's place in sorted order; equal texts cannot occur."""
+    return _inverse(np.array(sorted(range(len(texts)), key=texts.__getitem__), dtype=np.intp))
+
+
+def _inverse(permutation: Ints) -> Ints:
+    inverse = np.empty_like(permutation)
+    inverse[permutation] = np.arange(len(permutation))
+    return inverse
