@@ -1,0 +1,48 @@
+"""What the environment says, as one frozen and validated object per function, read once at the edge.
+
+A function's settings are composed of the mixins below; `.env.example` documents every variable.
+"""
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+
+class SettingsError(Exception):
+    """The environment is not usable. The message lists everything that is wrong."""
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class DatabaseSettings(_Settings):
+    """Where the truth is kept."""
+
+    database_url: str = Field(pattern=r"^(mysql|mysql\+pymysql|mariadb|sqlite)://")
+    database_pool_size: int = Field(default=1, ge=1, le=64)
+
+
+class CacheSettings(_Settings):
+    """Where what is hot is kept. Timeouts in seconds."""
+
+    redis_url: str = Field(pattern=r"^(rediss?|unix)://")
+    redis_timeout: float = Field(default=0.25, gt=0, le=10)
+
+
+class DataSettings(DatabaseSettings, CacheSettings):
+    """Both stores: what score, ingest, roas and admin need."""
+
+
+S = TypeVar("S", bound=_Settings)
+
+
+def read_settings(kind: type[S], environment: Mapping[str, str]) -> S:
+    """Settings of `kind` from upper-case variables; an empty one counts as absent. Raises SettingsError."""
+    values = {name: value for name in kind.model_fields if (value := environment.get(name.upper()))}
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        wrong = [f"{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors(include_input=False)]
+        raise SettingsError("settings are not usable: " + "; ".join(wrong)) from None

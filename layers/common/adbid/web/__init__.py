@@ -1,0 +1,1 @@
+"""HTTP plumbing that every function shares: FastAPI under Mangum, problem+json, claims."""

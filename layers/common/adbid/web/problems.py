@@ -1,0 +1,137 @@
+"""Errors as RFC 9457 `application/problem+json`: the only place that knows which status an error has."""
+
+from collections.abc import Iterable, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from adbid.domain import errors
+from adbid.web.telemetry import logger
+
+_TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}  # RFC 9110's, also before Python 3.13
+
+MEDIA_TYPE = "application/problem+json"
+
+STATUS: dict[type[errors.AdBidError], int] = {
+    errors.Invalid: 422,
+    errors.Unauthorized: 401,
+    errors.Forbidden: 403,
+    errors.NotFound: 404,
+    errors.Conflict: 409,
+    errors.PreconditionFailed: 412,
+    errors.TooLarge: 413,
+    errors.PreconditionRequired: 428,
+    errors.Unavailable: 503,
+}
+
+
+class ProblemError(BaseModel):
+    """What is wrong with one property of the request."""
+
+    property: str
+    code: str
+    message: str
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem details."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[ProblemError]
+
+
+def problem_body(status: int, code: str, detail: str, fields: Iterable[errors.FieldError] = ()) -> bytes:
+    """The JSON of one problem. `type` is a stable URN of the code."""
+    listed = [{"property": f.property, "code": f.code, "message": f.message} for f in fields]
+    return orjson.dumps(
+        {
+            "type": f"urn:adbid:problem:{code}",
+            "title": _TITLES.get(status) or HTTPStatus(status).phrase,
+            "status": status,
+            "detail": detail,
+            "errors": listed,
+        }
+    )
+
+
+def problem(
+    status: int,
+    code: str,
+    detail: str,
+    fields: Iterable[errors.FieldError] = (),
+    headers: dict[str, str] | None = None,
+) -> Response:
+    """A response carrying one problem."""
+    return Response(problem_body(status, code, detail, fields), status, headers, media_type=MEDIA_TYPE)
+
+
+def property_path(location: Sequence[int | str]) -> str:
+    """`("bids", 3, "amount")` → `bids[3].amount`."""
+    path = ""
+    for part in location:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else str(part)
+    return path
+
+
+def field_errors(details: Iterable[Any]) -> list[errors.FieldError]:
+    """Pydantic's error list in the contract's form, one entry per property at fault."""
+    found: dict[str, errors.FieldError] = {}
+    for detail in details:
+        # Tagged members of a union ("str", "float") are pydantic's own steps, not the client's properties.
+        location = [part for part in detail["loc"] if not str(part).startswith(("constrained-", "function-"))]
+        if location and location[-1] in ("str", "float", "int", "decimal"):
+            location.pop()
+        path = property_path(location)
+        found.setdefault(path, errors.FieldError(path, detail["type"], detail["msg"]))
+    return list(found.values())
+
+
+def invalid(details: Iterable[Any]) -> errors.Invalid:
+    """The 422 of a body or parameter that breaks the schema."""
+    fields = field_errors(details)
+    first = fields[0] if fields else errors.FieldError("", "invalid", "the request is not valid")
+    more = f" (and {len(fields) - 1} more)" if len(fields) > 1 else ""
+    where = f"{first.property}: " if first.property else ""
+    return errors.Invalid("invalid_request", f"{where}{first.message}{more}", *fields[:100])
+
+
+def add_problem_handlers(app: FastAPI) -> None:
+    """Turns everything an endpoint may raise into a problem."""
+
+    @app.exception_handler(errors.AdBidError)
+    async def _coded(_: Request, error: Exception) -> Response:
+        assert isinstance(error, errors.AdBidError)
+        headers = {}
+        if isinstance(error, errors.Unavailable):
+            headers["Retry-After"] = str(error.retry_after)
+            logger.warning("dependency unavailable", extra={"code": error.code, "reason": error.message})
+        if isinstance(error, errors.Unauthorized):
+            headers["WWW-Authenticate"] = 'Bearer error="invalid_token"'
+        return problem(STATUS[type(error)], error.code, error.message, error.fields, headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def _schema(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        # FastAPI prefixes where the value came from; the contract names the property alone.
+        details = [{**detail, "loc": detail["loc"][1:]} for detail in error.errors()]
+        return await _coded(request, invalid(details))
+
+    @app.exception_handler(HTTPException)
+    async def _http(_: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        code = HTTPStatus(error.status_code).name.lower()
+        return problem(error.status_code, code, str(error.detail), headers=dict(error.headers or {}))
+
+    @app.exception_handler(Exception)
+    async def _unexpected(request: Request, error: Exception) -> Response:
+        request_id = request.scope.get("aws.event", {}).get("requestContext", {}).get("requestId", "")
+        logger.error("unhandled error", exc_info=error, extra={"request_id": request_id})
+        return problem(500, "internal_error", "something went wrong on our side")

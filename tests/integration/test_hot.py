@@ -1,0 +1,192 @@
+"""What a bundle is scored from: one round trip when warm, one query per kind on a miss."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import numpy as np
+import pytest
+import redis
+from sqlalchemy import event
+
+from adbid import wiring
+from adbid.data.cache import FeatureCache, brand_key, slot_key
+from adbid.data.counters import Counters, Generation, Increment
+from adbid.data.hot import HotStore, Place
+from adbid.domain.context import LEVELS
+from adbid.domain.decay import HALF_LIVES_DAYS, MEASURES
+from adbid.domain.entities import SlotFeatures
+from tests.support.world import NOW, World, world  # noqa: F401  # a fixture
+
+CONTEXT = ("mobile", "banner", "", "", "")
+PLACES: list[Place] = [(f"b{i}", f"p{i % 3}", f"s{i % 4}", CONTEXT) for i in range(20)]
+MEASURED = (1000.0, 30.0, 3.0, 5.0, 9.0)
+
+
+@pytest.fixture
+def market(world: World) -> World:  # noqa: F811
+    world.set(
+        {
+            "strategies": [{"id": "plain", "vpi_multiplier": 1}],
+            "brands": [{"id": f"b{i}", "strategy_id": "plain", "vertical": f"v{i % 2}"} for i in range(20)],
+            "partners": [{"id": f"p{i}"} for i in range(3)],
+            "slots": [{"id": f"s{i}"} for i in range(4)],
+        }
+    )
+    return world
+
+
+def commands(client: redis.Redis) -> int:
+    """How many commands the server has run, this question not counted."""
+    stats = client.info("commandstats")
+    return sum(int(entry["calls"]) for name, entry in stats.items() if name != "cmdstat_info")
+
+
+@contextmanager
+def queries() -> Iterator[list[str]]:
+    """The SQL statements of a `with` block, less the pool's own."""
+    seen: list[str] = []
+
+    def note(_c: object, _cursor: object, statement: str, *_: object) -> None:
+        if not statement.startswith(("PRAGMA", "BEGIN")):
+            seen.append(statement)
+
+    engine = wiring.database().engine
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield seen
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+
+
+def increment(brand: str, at: datetime, vertical: str = "v0") -> Increment:
+    return Increment(vertical, brand, "p0", "s0", CONTEXT, at, MEASURED)
+
+
+def test_a_warm_bundle_takes_one_command_and_no_sql(market: World, redis_client: redis.Redis) -> None:
+    wiring.counters().publish(Generation.new(NOW))
+    store = wiring.hot_store()
+    with queries() as cold:
+        store.read(PLACES, NOW)
+    assert len(cold) == 4, "one query each for brands, partners, slots and priors"
+    before = commands(redis_client)
+    with queries() as warm:
+        hot = store.read(PLACES, NOW)
+    assert commands(redis_client) - before == 1
+    assert warm == []
+    assert set(hot.brands) == {f"b{i}" for i in range(20)}
+
+
+def test_an_unknown_id_is_asked_for_once(market: World) -> None:
+    store = wiring.hot_store()
+    places: list[Place] = [("b?", "p?", "s?", CONTEXT)]
+    with queries() as first:
+        assert not store.read(places, NOW).brands
+    with queries() as second:
+        assert not store.read(places, NOW).slots
+    assert len(first) == 4
+    assert second == []
+
+
+def test_an_older_copy_never_replaces_a_newer_one(redis_client: redis.Redis) -> None:
+    cache = FeatureCache(redis_client)
+    new = SlotFeatures("s", None, 0.5, Decimal("2.5"), "USD", version=2)
+    cache.put(new)
+    cache.put(replace(new, floor=Decimal(1), version=1))
+    stored = redis_client.get(slot_key("s"))
+    assert stored is not None
+    assert b'"floor":"2.5"' in stored
+    assert 0 < redis_client.ttl(slot_key("s")) <= 300
+
+
+def test_counted_events_are_seen_by_the_next_read(market: World) -> None:
+    generation = Generation.new(NOW)
+    wiring.counters().publish(generation)
+    store = wiring.hot_store()
+    place: list[Place] = [("b0", "p0", "s0", CONTEXT)]
+    assert np.all(store.read(place, NOW).evidence == 0)
+    wiring.counters().add(generation, "1", [increment("b0", NOW)])
+    evidence = store.read(place, NOW).evidence
+    assert evidence is not None
+    assert evidence.shape == (1, len(LEVELS), len(HALF_LIVES_DAYS), len(MEASURES))
+    for level in ("global", "vertical", "brand", "partner", "slot", "device_type", "creative_type"):
+        assert evidence[0, LEVELS.index(level), 0].tolist() == list(MEASURED), level
+    for level in ("campaign_id", "country", "os"):
+        assert not evidence[0, LEVELS.index(level)].any(), level
+
+
+def test_evidence_decays_by_its_age(market: World) -> None:
+    generation = Generation.new(NOW)
+    wiring.counters().publish(generation)
+    wiring.counters().add(generation, "1", [increment("b0", NOW - timedelta(days=7))])
+    evidence = wiring.hot_store().read([("b0", "p0", "s0", CONTEXT)], NOW).evidence
+    assert evidence is not None
+    for place, half_life in enumerate(HALF_LIVES_DAYS):
+        assert evidence[0, 2, place] == pytest.approx(np.array(MEASURED) * 0.5 ** (7 / half_life))
+
+
+def test_the_same_delta_counts_once_and_a_reversal_leaves_nothing(redis_client: redis.Redis) -> None:
+    counters, generation = Counters(redis_client), Generation.new(NOW)
+    counters.publish(generation)
+    one = increment("b0", NOW - timedelta(days=3))
+    for _ in range(3):
+        assert counters.add(generation, "1", [one])
+    cell = redis_client.get(generation.key("bb0"))
+    assert cell is not None
+    assert np.frombuffer(cell)[0] == pytest.approx(1000 * 2.0 ** (-3 / HALF_LIVES_DAYS[0]))
+    counters.add(generation, "2", [replace(one, measures=tuple(-m for m in one.measures))])
+    left = redis_client.get(generation.key("bb0"))
+    assert left is not None
+    assert not np.frombuffer(left).any()
+
+
+def test_a_generation_that_is_no_longer_current_takes_nothing(redis_client: redis.Redis) -> None:
+    counters, old, new = Counters(redis_client), Generation.new(NOW), Generation.new(NOW)
+    counters.publish(old)
+    counters.publish(new)
+    assert not counters.add(old, "1", [increment("b0", NOW)])
+    assert counters.current() == new
+
+
+def test_a_reader_follows_a_new_generation_at_once(market: World) -> None:
+    counters, store = wiring.counters(), wiring.hot_store()
+    place: list[Place] = [("b0", "p0", "s0", CONTEXT)]
+    for day in (0, 1, 2):
+        generation = Generation.new(NOW - timedelta(days=day))
+        counters.publish(generation)
+        counters.add(generation, "1", [increment("b0", NOW)])
+        evidence = store.read(place, NOW).evidence
+        assert evidence is not None
+        assert evidence[0, 0] == pytest.approx(np.tile(MEASURED, (len(HALF_LIVES_DAYS), 1)))
+
+
+def test_a_brand_that_moves_takes_its_history_along(market: World) -> None:
+    counters, generation = wiring.counters(), Generation.new(NOW)
+    counters.publish(generation)
+    counters.add(generation, "1", [increment("b0", NOW, "v0"), increment("b2", NOW, "v0")])
+    counters.move_brand("b0", "v0", "v1")
+    store = wiring.hot_store()
+    evidence = store.read([("b2", "p0", "s0", CONTEXT), ("b1", "p0", "s0", CONTEXT)], NOW).evidence
+    assert evidence is not None
+    vertical = LEVELS.index("vertical")
+    assert evidence[0, vertical, 0].tolist() == list(MEASURED)  # b2 stayed in v0
+    assert evidence[1, vertical, 0].tolist() == list(MEASURED)  # b0 is now in b1's vertical
+
+
+def test_without_redis_the_catalog_comes_from_the_database(market: World) -> None:
+    nowhere = redis.Redis(host="127.0.0.1", port=1, socket_connect_timeout=0.1)
+    hot = HotStore(nowhere, wiring._Catalog()).read(PLACES, NOW)
+    assert hot.degraded == ("cache_unavailable",)
+    assert len(hot.brands) == 20
+    assert hot.evidence is None
+
+
+def test_lost_sums_are_not_taken_for_none(market: World, redis_client: redis.Redis) -> None:
+    store = wiring.hot_store()
+    wiring.counters().publish(Generation.new(datetime.now(UTC)))
+    assert store.read(PLACES, NOW).evidence is not None
+    redis_client.flushdb()
+    assert store.read(PLACES, NOW).evidence is None
+    assert redis_client.exists(brand_key("b0"))
