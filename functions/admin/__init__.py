@@ -1,0 +1,1 @@
+"""/api/strategies, /api/brands, /api/partners, /api/slots, /api/priors: what people set. And /docs."""

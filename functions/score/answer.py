@@ -1,0 +1,69 @@
+"""A decision as JSON."""
+
+from typing import Any
+
+import orjson
+
+from adbid.domain.quality import PARTS
+from adbid.engine.scoring import Decision
+
+
+def encode(request_id: str, decision: Decision) -> bytes:
+    """The answer of POST /api/score; NaN, what can't be computed, becomes null."""
+    evaluation, terms = decision.evaluation, decision.terms
+    columns = zip(
+        evaluation.score.tolist(),
+        evaluation.value_per_impression.tolist(),
+        evaluation.ctr.tolist(),
+        evaluation.cvr.tolist(),
+        evaluation.revenue.tolist(),
+        evaluation.cost.tolist(),
+        evaluation.roas.tolist(),
+        terms.lambda_.tolist(),
+        terms.weight.tolist(),
+        evaluation.rank.tolist(),
+        evaluation.quality.factor.tolist(),
+        evaluation.quality.parts.tolist(),
+        strict=True,
+    )
+    rows = list(columns)
+    brands = decision.hot.brands
+    results: list[dict[str, Any]] = []
+    for place in evaluation.order.tolist():
+        bid = decision.bids[place]
+        score, value, ctr, cvr, revenue, cost, roas, lambda_, weight, rank, factor, parts = rows[place]
+        brand = brands.get(bid["brand_id"])
+        results.append(
+            {
+                "bid_id": bid["id"],
+                "slot_id": bid["slot_id"],
+                "rank": rank or None,
+                "status": "won" if rank == 1 else "ranked" if rank else "rejected",
+                "reasons": evaluation.reasons[place],
+                "score": score,
+                "value_per_impression": value,
+                "predicted_ctr": ctr,
+                "predicted_cvr": cvr,
+                "predicted_revenue": revenue,
+                "predicted_cost": cost,
+                "predicted_roas": roas,
+                "lambda": lambda_,
+                "portfolio_weight": weight,
+                "strategy": brand
+                and {
+                    "id": brand.strategy.id,
+                    "name": brand.strategy.name,
+                    "multiplier": brand.strategy.multiplier,
+                },
+                "quality": {"factor": factor, **dict(zip(PARTS, parts, strict=True))},
+            }
+        )
+    return orjson.dumps(
+        {
+            "id": request_id,
+            "decision_id": decision.id,
+            "model_version": decision.model_version,
+            "degraded": decision.degraded,
+            "results": results,
+        }
+    )

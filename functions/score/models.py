@@ -1,0 +1,146 @@
+"""What POST /api/score takes and answers."""
+
+from typing import Annotated, Literal, NotRequired, Required  # of `typing` only from 3.12 on
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, Strict, StringConstraints, TypeAdapter
+from typing_extensions import TypedDict
+
+from adbid.web.schema import Country, Currency, Id, Moment
+
+_AMOUNT_LIMIT = 1_000_000_000
+
+Amount = (
+    Annotated[float, Strict(), Field(ge=0, le=_AMOUNT_LIMIT, allow_inf_nan=False)]
+    | Annotated[str, Strict(), StringConstraints(pattern=r"^\d{1,9}(\.\d{1,6})?$")]
+)
+
+
+class Bid(TypedDict, total=False):
+    """One bid of a brand for a partner's slot."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]
+
+    id: Required[Id]
+    brand_id: Required[Id]
+    partner_id: Required[
+        Annotated[
+            Id,
+            Field(
+                validation_alias=AliasChoices("partner_id", "publisher_id"),
+                description="`publisher_id` is accepted too",
+            ),
+        ]
+    ]
+    slot_id: Required[Id]
+    pricing_model: Required[Literal["CPM", "CPC", "CPA"]]
+    amount: Required[
+        Annotated[
+            Amount, Field(description="per thousand impressions (CPM), per click (CPC) or conversion (CPA)")
+        ]
+    ]
+    currency: Required[Currency]
+    device_type: Id | None
+    creative_type: Id | None
+    campaign_id: Id | None
+    country: Country | None
+    os: Id | None
+
+
+class ScoreRequest(TypedDict):
+    """A bundle of bids."""
+
+    __pydantic_config__ = ConfigDict(  # type: ignore[misc]
+        extra="forbid",
+        json_schema_extra={
+            "example": {
+                "id": "req-1",
+                "dry_run": False,
+                "bids": [
+                    {
+                        "id": "b1",
+                        "brand_id": "1l1007802",
+                        "partner_id": "p7",
+                        "slot_id": "s3",
+                        "pricing_model": "CPA",
+                        "amount": "12.50",
+                        "currency": "USD",
+                        "device_type": "mobile",
+                        "creative_type": "banner",
+                    }
+                ],
+            }
+        },
+    )
+
+    id: Annotated[Id, Field(description="names the request: a repeat with the same id is the same decision")]
+    bids: Annotated[list[Bid], Field(min_length=1, max_length=1000)]
+    dry_run: NotRequired[Annotated[bool, Strict(), Field(description="nothing is reserved or counted")]]
+    at: NotRequired[
+        Annotated[
+            Moment | None,
+            Field(
+                description="with `dry_run`: score as of this time, from events of quarter hours before it"
+            ),
+        ]
+    ]
+
+
+REQUEST: TypeAdapter[ScoreRequest] = TypeAdapter(ScoreRequest)
+
+
+class StrategyAnswer(BaseModel):
+    """The strategy that scored the bid."""
+
+    id: str
+    name: str
+    multiplier: float
+
+
+class QualityAnswer(BaseModel):
+    """The quality lift: the parts multiply to the factor."""
+
+    factor: float
+    placement: float
+    partner: float
+    device: float
+    creative: float
+    hour: float
+
+
+class Result(BaseModel):
+    """One bid's place and what it is worth per impression; null where a number can't be computed."""
+
+    bid_id: str
+    slot_id: str
+    rank: int | None
+    status: Literal["won", "ranked", "rejected"]
+    reasons: list[str]
+    score: float | None
+    value_per_impression: float | None
+    predicted_ctr: float | None
+    predicted_cvr: float | None
+    predicted_revenue: float | None
+    predicted_cost: float | None
+    predicted_roas: float | None
+    lambda_: float | None = Field(alias="lambda")
+    portfolio_weight: float | None
+    strategy: StrategyAnswer | None
+    quality: QualityAnswer
+
+
+class ScoreAnswer(BaseModel):
+    """The ranked bundle: slots by their top score, bids by rank, then the rejected."""
+
+    id: str
+    decision_id: str
+    model_version: str
+    degraded: list[str]
+    results: list[Result]
+
+
+class Health(BaseModel):
+    """Liveness; asks no database."""
+
+    status: Literal["ok"]
+    model_version: str
+    degraded: list[str]

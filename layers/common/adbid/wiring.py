@@ -1,0 +1,136 @@
+"""The composition root: builds each part once per process from the environment, when it is first asked for.
+
+SQLAlchemy is imported only where MySQL is really needed: a warm score never gets there.
+"""
+
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from adbid.data.cache import FeatureCache
+from adbid.data.counters import Counters
+from adbid.data.hot import HotStore, Place
+from adbid.domain.entities import BrandFeatures, PartnerFeatures, PriorFeatures, SlotFeatures
+from adbid.engine.scoring import ScoringEngine
+from adbid.settings import CacheSettings, DatabaseSettings, read_settings
+
+if TYPE_CHECKING:
+    from adbid.data.database import Database
+    from adbid.engine.administration import Administration
+
+
+def now() -> datetime:
+    """The clock of every function; the rules below take the time as an argument."""
+    return datetime.now(UTC)
+
+
+@cache
+def database() -> "Database":
+    from adbid.data.database import Database
+
+    settings = read_settings(DatabaseSettings, os.environ)
+    return Database(settings.database_url, pool_size=settings.database_pool_size)
+
+
+@cache
+def redis_client() -> Redis:
+    settings = read_settings(CacheSettings, os.environ)
+    return Redis.from_url(
+        settings.redis_url,
+        socket_timeout=settings.redis_timeout,
+        socket_connect_timeout=settings.redis_timeout,
+        health_check_interval=30,
+        retry=Retry(NoBackoff(), 1),
+    )
+
+
+@cache
+def counters() -> Counters:
+    return Counters(redis_client())
+
+
+@cache
+def hot_store() -> HotStore:
+    return HotStore(redis_client(), _Catalog())
+
+
+@cache
+def scoring() -> ScoringEngine:
+    return ScoringEngine(hot_store(), _History())
+
+
+@cache
+def administration() -> "Administration":
+    from adbid.engine.administration import Administration
+
+    return Administration(
+        database(), FeatureCache(redis_client()), clock=lambda: now(), move_brand=counters().move_brand
+    )
+
+
+def close() -> None:
+    """Ends every connection, and forgets what was built."""
+    if database.cache_info().currsize:
+        database().dispose()
+    if redis_client.cache_info().currsize:
+        redis_client().close()
+    reset()
+
+
+def reset() -> None:
+    """Forgets what was built, for a process whose environment changes (tests, the local run)."""
+    for part in (database, redis_client, counters, hot_store, scoring, administration):
+        part.cache_clear()
+
+
+class _Catalog:
+    """The catalog in MySQL, imported and connected only when something is not in Redis."""
+
+    def brands(self, ids: Sequence[str]) -> dict[str, BrandFeatures]:
+        from adbid.data import catalog
+
+        with database().read() as connection:
+            return catalog.load_brands(connection, ids)
+
+    def partners(self, ids: Sequence[str]) -> dict[str, PartnerFeatures]:
+        from adbid.data import catalog
+
+        with database().read() as connection:
+            return catalog.load_partners(connection, ids)
+
+    def slots(self, ids: Sequence[str]) -> dict[str, SlotFeatures]:
+        from adbid.data import catalog
+
+        with database().read() as connection:
+            return catalog.load_slots(connection, ids)
+
+    def priors(self) -> Sequence[PriorFeatures]:
+        from adbid.data import catalog
+
+        with database().read() as connection:
+            return catalog.load_priors(connection)
+
+
+class _History:
+    """Past events in MySQL, likewise."""
+
+    def evidence_before(self, places: Sequence[Place], at: datetime) -> NDArray[np.float64]:
+        from adbid.data import catalog, history
+
+        with database().read() as connection:
+            brands = catalog.load_brands(connection, [place[0] for place in places])
+            paths = [(brands[p[0]].vertical if p[0] in brands else "", *p) for p in places]
+            return history.evidence_before(connection, paths, at)
+
+    def restore(self, now: datetime) -> bool:
+        from adbid.data import rebuild
+
+        return rebuild.ensure_current(database(), counters(), now) is not None
