@@ -1,0 +1,1 @@
+"""The API's front door: says who is calling, never what they may."""

@@ -1,0 +1,1 @@
+"""The product on a laptop: the same handlers behind an HTTP gateway made from template.yaml."""
