@@ -1,5 +1,6 @@
 """A decision as JSON."""
 
+from dataclasses import asdict
 from typing import Any
 
 import orjson
@@ -58,6 +59,9 @@ def encode(request_id: str, decision: Decision) -> bytes:
                 "quality": {"factor": factor, **dict(zip(PARTS, parts, strict=True))},
             }
         )
+        if decision.explanations is not None:
+            explanation = decision.explanations[place]
+            results[-1]["explanation"] = explanation and asdict(explanation)
     return orjson.dumps(
         {
             "id": request_id,

@@ -43,6 +43,7 @@ async def score(request: Request) -> Response:
         visible_partners=claims.partners,
         at=asked.get("at"),
         explore=not dry_run,
+        explain=asked.get("explain", False),
     )
     answer = encode(asked["id"], decision)
     if not dry_run:
@@ -55,7 +56,7 @@ async def score(request: Request) -> Response:
 @app.get("/healthz", summary="Liveness and what is served", tags=["health"])
 async def health() -> Health:
     """Answers without asking any database."""
-    return Health(status="ok", model_version=wiring.scoring().model.version, degraded=[])
+    return Health(status="ok", model_version=wiring.models(None)[0].version, degraded=[])
 
 
 def _check(asked: ScoreRequest) -> None:

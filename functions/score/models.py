@@ -75,6 +75,9 @@ class ScoreRequest(TypedDict):
     id: Annotated[Id, Field(description="names the request: a repeat with the same id is the same decision")]
     bids: Annotated[list[Bid], Field(min_length=1, max_length=1000)]
     dry_run: NotRequired[Annotated[bool, Strict(), Field(description="nothing is reserved or counted")]]
+    explain: NotRequired[
+        Annotated[bool, Strict(), Field(description="take each predicted revenue apart in `explanation`")]
+    ]
     at: NotRequired[
         Annotated[
             Moment | None,
@@ -107,6 +110,23 @@ class QualityAnswer(BaseModel):
     hour: float
 
 
+class TermAnswer(BaseModel):
+    """One addend of log(predicted_revenue), named in plain words."""
+
+    feature: str
+    words: str
+    value: float | None
+    contribution: float
+
+
+class ExplanationAnswer(BaseModel):
+    """The largest terms first; with `others` they sum to `log_revenue`, the natural logarithm."""
+
+    log_revenue: float
+    terms: list[TermAnswer]
+    others: float
+
+
 class Result(BaseModel):
     """One bid's place and what it is worth per impression; null where a number can't be computed."""
 
@@ -126,6 +146,7 @@ class Result(BaseModel):
     portfolio_weight: float | None
     strategy: StrategyAnswer | None
     quality: QualityAnswer
+    explanation: ExplanationAnswer | None = Field(default=None, description="with `explain` only")
 
 
 class ScoreAnswer(BaseModel):

@@ -20,11 +20,13 @@ from adbid.data.counters import Counters
 from adbid.data.hot import HotStore, Place
 from adbid.domain.entities import BrandFeatures, PartnerFeatures, PriorFeatures, SlotFeatures
 from adbid.engine.scoring import ScoringEngine
+from adbid.ml.model import PACKAGED, Model
 from adbid.settings import CacheSettings, DatabaseSettings, read_settings
 
 if TYPE_CHECKING:
     from adbid.data.database import Database
     from adbid.engine.administration import Administration
+    from adbid.engine.performance import PerformanceIngest
 
 
 def now() -> datetime:
@@ -64,7 +66,7 @@ def hot_store() -> HotStore:
 
 @cache
 def scoring() -> ScoringEngine:
-    return ScoringEngine(hot_store(), _History())
+    return ScoringEngine(hot_store(), _History(), models)
 
 
 @cache
@@ -76,6 +78,11 @@ def administration() -> "Administration":
     )
 
 
+def models(pointer: bytes | None) -> tuple[Model, tuple[str, ...]]:
+    """The model that `pointer` names, and what is degraded about it."""
+    return PACKAGED, ()
+
+
 def close() -> None:
     """Ends every connection, and forgets what was built."""
     if database.cache_info().currsize:
@@ -85,9 +92,17 @@ def close() -> None:
     reset()
 
 
+@cache
+def performance() -> "PerformanceIngest":
+    from adbid.data.outbox import Outbox
+    from adbid.engine.performance import PerformanceIngest
+
+    return PerformanceIngest(database(), Outbox(database(), counters()))
+
+
 def reset() -> None:
     """Forgets what was built, for a process whose environment changes (tests, the local run)."""
-    for part in (database, redis_client, counters, hot_store, scoring, administration):
+    for part in (database, redis_client, counters, hot_store, scoring, administration, performance):
         part.cache_clear()
 
 

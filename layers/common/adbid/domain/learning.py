@@ -24,7 +24,7 @@ Array = NDArray[np.float64]
 BASE_HALF_LIFE = max(HALF_LIVES_DAYS)
 """Days: the tempo of the long-run chain; the recent one's is learned from the shorter ones."""
 
-SAMPLE_ROWS = 30_000
+SAMPLE_ROWS = 80_000
 """Of more rows than this a sample is learned from, drawn in proportion to exposure."""
 
 BURN_IN_SHARE = 0.25

@@ -1,6 +1,6 @@
 """A bundle of bids in, a ranked decision out. Follow `ScoringEngine.score` to see how a bid flows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
@@ -10,14 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adbid.data.hot import Hot, HotStore, Place
-from adbid.domain.context import LEVELS, context_of
+from adbid.domain.context import CONTEXT_DIMENSIONS, LEVELS, context_of
 from adbid.domain.decay import HALF_LIVES_DAYS, MEASURES
 from adbid.domain.evaluation import Bids, Evaluation, Terms, evaluate_bids
 from adbid.domain.exploration import is_picked
 from adbid.domain.pricing import PricingModel
-from adbid.domain.quality import flat_quality
-from adbid.domain.response import respond
-from adbid.ml.model import PACKAGED, Model
+from adbid.ml.explain_prediction import Explanation, explain_prediction
+from adbid.ml.model import Model, Rows
 
 Bid = Mapping[str, Any]
 """One bid as the API's schema describes it (`functions.score.models.Bid`)."""
@@ -44,6 +43,7 @@ class Decision:
     hot: Hot
     terms: Terms
     evaluation: Evaluation
+    explanations: Sequence[Explanation | None] | None = None
 
 
 def decision_id(caller: str, request_id: str) -> str:
@@ -52,15 +52,20 @@ def decision_id(caller: str, request_id: str) -> str:
 
 
 class ScoringEngine:
-    """Scores bundles against the current state of the world."""
+    """Scores bundles against the current state of the world.
 
-    def __init__(self, store: HotStore, history: History) -> None:
+    `models` gives the model that a pointer (as Redis holds it) names, and what it had to do without.
+    """
+
+    def __init__(
+        self,
+        store: HotStore,
+        history: History,
+        models: Callable[[bytes | None], tuple[Model, tuple[str, ...]]],
+    ) -> None:
         self._store = store
         self._history = history
-
-    @property
-    def model(self) -> Model:
-        return PACKAGED
+        self._models = models
 
     def score(
         self,
@@ -71,22 +76,31 @@ class ScoringEngine:
         visible_partners: frozenset[str] | None,
         at: datetime | None = None,
         explore: bool = True,
+        explain: bool = False,
+        model: Model | None = None,
     ) -> Decision:
         """Values and ranks `bids` as of `now`; as of `at`, from the events before it, where given.
 
-        Partners outside `visible_partners` (None: all are visible) are unknown to this caller.
+        Partners outside `visible_partners` (None: all are visible) are unknown to this caller. `model` is
+        used instead of the current one where given: a candidate shows how it would answer.
         """
         places: list[Place] = [(b["brand_id"], b["partner_id"], b["slot_id"], context_of(b)) for b in bids]
         hot = self._store.read(places, now)
         evidence, degraded = self._evidence(hot, places, now, at)
-        model = self.model
+        if model is None:
+            model, missing = self._models(hot.model)
+            degraded = (*degraded, *missing)
         terms = _terms(bids, hot, decision, visible_partners, explore)
+        prediction = model.predict(_rows(bids, places, hot, at or now), evidence, hot.priors)
         evaluation = evaluate_bids(
-            _offers(bids), terms, respond(evidence, model.parameters, hot.priors), flat_quality(len(bids))
+            _offers(bids), terms, prediction.response, prediction.quality, prediction.revenue
         )
         if evaluation.assumed_revenue:
             degraded = (*degraded, "no_revenue_data")
-        return Decision(decision, model.version, degraded, bids, hot, terms, evaluation)
+        explanations = (
+            explain_prediction(model, prediction, evaluation.revenue, evaluation.cost) if explain else None
+        )
+        return Decision(decision, model.version, degraded, bids, hot, terms, evaluation, explanations)
 
     def _evidence(
         self, hot: Hot, places: Sequence[Place], now: datetime, at: datetime | None
@@ -99,6 +113,29 @@ class ScoringEngine:
             shape = (len(places), len(LEVELS), len(HALF_LIVES_DAYS), len(MEASURES))
             return np.zeros(shape), ("counters_unavailable",)
         return hot.evidence, hot.degraded
+
+
+def _rows(bids: Sequence[Bid], places: Sequence[Place], hot: Hot, at: datetime) -> Rows:
+    """What the models see of the bids besides their evidence."""
+    unknown = float("nan")
+    brands = [hot.brands.get(place[0]) for place in places]
+    partners = [hot.partners.get(place[1]) for place in places]
+    slots = [hot.slots.get(place[2]) for place in places]
+    columns: dict[str, Sequence[str]] = {
+        "vertical": [brand.vertical if brand else "" for brand in brands],
+        "brand": [place[0] for place in places],
+        "partner": [place[1] for place in places],
+        "slot": [place[2] for place in places],
+        "pricing_model": [bid["pricing_model"] for bid in bids],
+    }
+    for depth, dimension in enumerate(CONTEXT_DIMENSIONS):
+        columns[dimension] = [place[3][depth] for place in places]
+    return Rows(
+        columns,
+        placement_score=np.array([slot.placement_score if slot else unknown for slot in slots]),
+        partner_quality=np.array([partner.quality if partner else unknown for partner in partners]),
+        at=at,
+    )
 
 
 def _offers(bids: Sequence[Bid]) -> Bids:

@@ -1,18 +1,129 @@
 """What is learned and served: one version of everything that predictions depend on."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 
-from adbid.domain.learning import DEFAULT_PARAMETERS
-from adbid.domain.response import ResponseParameters
+import numpy as np
+from numpy.typing import NDArray
+
+from adbid.domain.context import CONTEXT_DIMENSIONS, LEVELS
+from adbid.domain.decay import MEASURES
+from adbid.domain.drift import follow
+from adbid.domain.learning import DEFAULTS, LearnedParameters
+from adbid.domain.quality import Quality, flat_quality
+from adbid.domain.quality_tables import QualityTables
+from adbid.domain.response import OperatorPriors, Response, respond
+from adbid.ml.artefact import Artefact
+from adbid.ml.features import (
+    EMPTY_VOCABULARY,
+    LIFTED,
+    SCHEMA_HASH,
+    Vocabulary,
+    encode,
+    feature_matrix,
+)
+from adbid.ml.revenue import ENSEMBLE, RevenueModel
+
+Array = NDArray[np.float64]
+
+COLUMNS = (*LIFTED, "pricing_model")
+"""What `Rows.columns` holds, by name."""
+
+
+class SchemaMismatch(ValueError):
+    """The artefact was trained on another feature schema than this code computes."""
 
 
 @dataclass(frozen=True)
+class Rows:
+    """What predictions are made for: parallel columns of strings ("" where absent), and scores 0 to 1.
+
+    Unknown scores are NaN. `at` is the time of the whole bundle.
+    """
+
+    columns: Mapping[str, Sequence[str]]
+    placement_score: Array
+    partner_quality: Array
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """`response`: the current rates. `revenue` [n]: the ROAS model's, per impression, None without one.
+
+    `features` [n, F] are what the ROAS model saw.
+    """
+
+    response: Response
+    quality: Quality
+    revenue: Array | None = None
+    features: Array | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class Model:
-    """One version. `parameters` steer the response chain."""
+    """One version: the parameters of the response chains, the ROAS model, the quality lift."""
 
     version: str
-    parameters: ResponseParameters
+    parameters: LearnedParameters = field(default_factory=lambda: DEFAULTS)
+    vocabulary: Vocabulary = EMPTY_VOCABULARY
+    revenue: RevenueModel | None = None
+    quality: QualityTables | None = None
+
+    @classmethod
+    def from_artefact(cls, version: str, artefact: Artefact) -> "Model":
+        """Raises SchemaMismatch; ValueError, TypeError or KeyError where the metadata isn't a model's."""
+        about = artefact.metadata
+        if about["schema"] != SCHEMA_HASH:
+            raise SchemaMismatch(f"features {about['schema']}, but this version computes {SCHEMA_HASH}")
+        trees = artefact.ensembles.get(ENSEMBLE)
+        scale = about["revenue"]
+        return cls(
+            version,
+            LearnedParameters.from_json(about["parameters"]),
+            Vocabulary.from_json(about["vocabulary"]),
+            RevenueModel(trees, float(scale["weight"]), float(scale["bias"])) if trees else None,
+            QualityTables.from_json(about["quality"]) if about["quality"] else None,
+        )
+
+    def predict(self, rows: Rows, evidence: Array, priors: OperatorPriors | None = None) -> Prediction:
+        """The rates, lift and revenue of `rows`, from their evidence [rows, levels, half-lives, measures]."""
+        base = respond(evidence, self.parameters.response, priors)
+        current = follow(evidence, base, self.parameters.drift, priors)
+        hours = np.full(len(evidence), float(rows.at.hour))
+        quality = flat_quality(len(evidence))
+        if self.quality is not None:
+            quality = self.quality.quality(
+                placement_score=rows.placement_score,
+                partner_quality=rows.partner_quality,
+                device_type=rows.columns["device_type"],
+                creative_type=rows.columns["creative_type"],
+                hour=hours,
+                impressions=_own_impressions(rows, evidence),
+            )
+        if self.revenue is None:
+            return Prediction(current, quality)
+        inputs = encode(
+            self.vocabulary,
+            rows.columns,
+            placement_score=rows.placement_score,
+            partner_quality=rows.partner_quality,
+            hour=hours,
+            day_of_week=float(rows.at.weekday()),
+        )
+        features = feature_matrix(inputs, evidence, base, current)
+        return Prediction(current, quality, self.revenue.predict(features, current), features)
 
 
-PACKAGED = Model("packaged-1", DEFAULT_PARAMETERS)
+def _own_impressions(rows: Rows, evidence: Array) -> Array:
+    """[n]: the slowest decayed impressions of each row's own cell, the finest level that it names."""
+    finest = np.full(len(evidence), LEVELS.index("slot"))
+    for dimension in CONTEXT_DIMENSIONS:
+        finest[[value != "" for value in rows.columns[dimension]]] = LEVELS.index(dimension)
+    own: Array = evidence[np.arange(len(evidence)), finest, -1, MEASURES.index("impressions")]
+    return own
+
+
+PACKAGED = Model("packaged-1")
 """Serves until something was learned: round numbers that hold on more than one market."""

@@ -57,6 +57,9 @@ def lambda_handler(app: FastAPI) -> Handler:
 
     def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         if _body_size(event) <= BODY_LIMIT:
+            if "%" in event.get("rawPath", ""):
+                # API Gateway has decoded the path, and Mangum would once more: `50%20` is an id, not `50 `.
+                event = {**event, "rawPath": event["rawPath"].replace("%", "%25")}
             return mangum(event, context)
         return {
             "statusCode": 413,

@@ -62,7 +62,7 @@ def read_claims(event: Mapping[str, Any], now: float) -> Claims:
     claims: Mapping[str, Any]
     if "lambda" in authorizer:
         claims = authorizer["lambda"] or {}
-        scopes = _strings(claims.get("scope"))
+        scopes = frozenset(str(claims.get("scope", "")).split())
     else:
         jwt = authorizer.get("jwt") or {}
         claims = jwt.get("claims") or {}
