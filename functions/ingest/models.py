@@ -1,8 +1,6 @@
 """What POST /api/performance takes and answers."""
 
-import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import (
     Annotated,
     Any,
@@ -12,17 +10,15 @@ from typing import (
 
 import orjson
 from pydantic import (
-    AfterValidator,
     AliasChoices,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     Strict,
     TypeAdapter,
     ValidationError,
 )
-from pydantic_core import PydanticCustomError, to_json
+from pydantic_core import to_json
 from typing_extensions import TypedDict
 
 from adbid.domain.context import CONTEXT_DIMENSIONS
@@ -32,31 +28,6 @@ from adbid.engine.performance import Result, rejected
 from adbid.web.problems import field_errors
 from adbid.web.schema import Country, Currency, Id, Moment, Money
 
-EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
-_DOUBLE_DIGITS = 15  # decimal digits that always survive in a JSON number
-_DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?")
-
-
-def _exact(amount: Any) -> Any:
-    if isinstance(amount, float) and len(repr(amount).strip("-0").replace(".", "")) > _DOUBLE_DIGITS:
-        raise PydanticCustomError("inexact", "a number of more than 15 digits must be a string")
-    if isinstance(amount, str) and not _DECIMAL.fullmatch(amount):
-        raise PydanticCustomError("not_decimal", "not a decimal number")
-    return amount
-
-
-def _utc(moment: datetime) -> datetime:
-    try:
-        utc = moment.astimezone(UTC)
-    except OverflowError:
-        raise PydanticCustomError("impossible_time", "not a possible time") from None
-    if utc < EARLIEST:
-        raise PydanticCustomError("too_early", "before the year 2000")
-    return utc
-
-
-Amount = Annotated[Money, BeforeValidator(_exact)]
-EventTime = Annotated[Moment, AfterValidator(_utc)]
 Count = Annotated[int, Strict(), Field(ge=1, le=1_000_000_000_000)]
 PartnerId = Annotated[
     Id,
@@ -96,13 +67,13 @@ class Outcome(_Optional):
 
     event_id: Annotated[Id, Field(description="unique within the partner")]
     type: Literal["impression", "click", "conversion"]
-    event_time: EventTime
+    event_time: Moment
     partner_id: PartnerId
     brand_id: Id
     slot_id: Id
     count: NotRequired[Annotated[Count | None, Field(description="1 where absent")]]
-    cost: NotRequired[Annotated[Amount | None, Field(description="what the brand pays; 0 where absent")]]
-    revenue: NotRequired[Annotated[Amount | None, Field(description="what the brand earns; 0 where absent")]]
+    cost: NotRequired[Annotated[Money | None, Field(description="what the brand pays; 0 where absent")]]
+    revenue: NotRequired[Annotated[Money | None, Field(description="what the brand earns; 0 where absent")]]
 
 
 class Restatement(_Optional):
@@ -112,14 +83,14 @@ class Restatement(_Optional):
 
     event_id: Annotated[Id, Field(description="unique within the partner")]
     type: Literal["restatement"]
-    event_time: EventTime
+    event_time: Moment
     partner_id: PartnerId
     adjusts_event_id: Annotated[Id, Field(description="the event whose amounts change, of the same partner")]
     brand_id: NotRequired[Id | None]
     slot_id: NotRequired[Id | None]
     count: NotRequired[Count | None]
-    cost: NotRequired[Amount | None]
-    revenue: NotRequired[Amount | None]
+    cost: NotRequired[Money | None]
+    revenue: NotRequired[Money | None]
 
 
 class Retraction(_Optional):
@@ -129,14 +100,14 @@ class Retraction(_Optional):
 
     event_id: Annotated[Id, Field(description="unique within the partner")]
     type: Literal["retraction"]
-    event_time: EventTime
+    event_time: Moment
     partner_id: PartnerId
     adjusts_event_id: Annotated[Id, Field(description="the event that is taken back, of the same partner")]
     brand_id: NotRequired[Id | None]
     slot_id: NotRequired[Id | None]
     count: NotRequired[Count | None]
-    cost: NotRequired[Amount | None]
-    revenue: NotRequired[Amount | None]
+    cost: NotRequired[Money | None]
+    revenue: NotRequired[Money | None]
 
 
 AnyEvent = Annotated[Outcome | Restatement | Retraction, Field(discriminator="type")]

@@ -11,7 +11,7 @@ _AMOUNT_LIMIT = 1_000_000_000
 
 Amount = (
     Annotated[float, Strict(), Field(ge=0, le=_AMOUNT_LIMIT, allow_inf_nan=False)]
-    | Annotated[str, Strict(), StringConstraints(pattern=r"^\d{1,9}(\.\d{1,6})?$")]
+    | Annotated[str, Strict(), StringConstraints(pattern=r"^[0-9]{1,9}(\.[0-9]{1,6})?$")]
 )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from adbid.settings import DataSettings
+from adbid.settings import CacheSettings, DatabaseSettings
 from functions.authorizer.settings import AuthorizerSettings
 from local.events import Request, request_event
 from local.routing import Router
@@ -144,7 +144,10 @@ class TestFunctions:
         assert variables(name)["POWERTOOLS_SERVICE_NAME"] == package(name).removeprefix("functions.")
         if name != "AuthorizerFunction":
             needed = {
-                field.upper() for field, info in DataSettings.model_fields.items() if info.is_required()
+                field.upper()
+                for settings in (DatabaseSettings, CacheSettings)
+                for field, info in settings.model_fields.items()
+                if info.is_required()
             }
             assert needed <= variables(name).keys()
 

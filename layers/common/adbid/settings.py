@@ -4,6 +4,7 @@ A function's settings are composed of the mixins below; `.env.example` documents
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -31,8 +32,11 @@ class CacheSettings(_Settings):
     redis_timeout: float = Field(default=0.25, gt=0, le=10)
 
 
-class DataSettings(DatabaseSettings, CacheSettings):
-    """Both stores: what score, ingest, roas and admin need."""
+class ModelSettings(_Settings):
+    """Where published models are kept: a bucket, or a folder on a laptop. With neither, Redis is all."""
+
+    models_bucket: str | None = None
+    models_dir: Path | None = None
 
 
 S = TypeVar("S", bound=_Settings)

@@ -18,15 +18,18 @@ from redis.retry import Retry
 from adbid.data.cache import FeatureCache
 from adbid.data.counters import Counters
 from adbid.data.hot import HotStore, Place
+from adbid.data.models import ModelCache, ModelFiles, open_files
 from adbid.domain.entities import BrandFeatures, PartnerFeatures, PriorFeatures, SlotFeatures
+from adbid.engine.models import ModelLoader
 from adbid.engine.scoring import ScoringEngine
-from adbid.ml.model import PACKAGED, Model
-from adbid.settings import CacheSettings, DatabaseSettings, read_settings
+from adbid.ml.model import Model
+from adbid.settings import CacheSettings, DatabaseSettings, ModelSettings, read_settings
 
 if TYPE_CHECKING:
     from adbid.data.database import Database
     from adbid.engine.administration import Administration
     from adbid.engine.performance import PerformanceIngest
+    from adbid.engine.publishing import Publisher
 
 
 def now() -> datetime:
@@ -78,9 +81,34 @@ def administration() -> "Administration":
     )
 
 
+def _model_files() -> ModelFiles | None:
+    settings = read_settings(ModelSettings, os.environ)
+    return open_files(settings.models_bucket, settings.models_dir)
+
+
+@cache
+def model_loader() -> ModelLoader:
+    return ModelLoader(ModelCache(redis_client()), _model_files())
+
+
+@cache
+def model_publisher() -> "Publisher":
+    from adbid.engine.publishing import Publisher
+
+    return Publisher(database(), ModelCache(redis_client()), _model_files())
+
+
 def models(pointer: bytes | None) -> tuple[Model, tuple[str, ...]]:
     """The model that `pointer` names, and what is degraded about it."""
-    return PACKAGED, ()
+    return model_loader().current(pointer)
+
+
+@cache
+def performance() -> "PerformanceIngest":
+    from adbid.data.outbox import Outbox
+    from adbid.engine.performance import PerformanceIngest
+
+    return PerformanceIngest(database(), Outbox(database(), counters()))
 
 
 def close() -> None:
@@ -92,17 +120,19 @@ def close() -> None:
     reset()
 
 
-@cache
-def performance() -> "PerformanceIngest":
-    from adbid.data.outbox import Outbox
-    from adbid.engine.performance import PerformanceIngest
-
-    return PerformanceIngest(database(), Outbox(database(), counters()))
-
-
 def reset() -> None:
     """Forgets what was built, for a process whose environment changes (tests, the local run)."""
-    for part in (database, redis_client, counters, hot_store, scoring, administration, performance):
+    for part in (
+        database,
+        redis_client,
+        counters,
+        hot_store,
+        model_loader,
+        model_publisher,
+        scoring,
+        administration,
+        performance,
+    ):
         part.cache_clear()
 
 

@@ -6,6 +6,7 @@ warm bundle takes one round trip, and a second one only when either has changed.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
@@ -39,6 +40,7 @@ Place = tuple[str, str, str, tuple[str, ...]]
 
 MODEL = "model"
 _REMEMBERED = 50_000  # parsed documents kept per instance; dropped all at once beyond
+_REMEMBERED_PLACES = 10_000  # each takes about 1 kB
 
 
 class Catalog(Protocol):
@@ -72,7 +74,7 @@ class _Memory:
     """What one instance remembers between bundles: parsed documents by their bytes, and two guesses."""
 
     parsed: dict[bytes, Any] = field(default_factory=dict)
-    pointer: bytes | None = None
+    names: "_Names | None" = None
     verticals: dict[str, str] = field(default_factory=dict)
 
     def parse(self, document: bytes, read: Callable[[Any], Any]) -> Any:
@@ -82,6 +84,41 @@ class _Memory:
                 self.parsed = {}
             known = self.parsed[document] = read(orjson.loads(document))
         return known
+
+
+class _Names:
+    """The names of the cells that places lie in, as keys of one generation: made once per place."""
+
+    def __init__(self, pointer: bytes) -> None:
+        self.pointer = pointer
+        self.generation = Generation.parse(pointer)
+        self._known: dict[tuple[Place, str], tuple[str | None, ...]] = {}
+
+    def keys(
+        self, places: Sequence[Place], verticals: Mapping[str, str]
+    ) -> tuple[list[str], NDArray[np.intp]]:
+        """The distinct keys of `places`, and [places, levels] indexes into them; -1 where skipped."""
+        known = self._known
+        path: list[str | None] = []
+        for place in places:
+            vertical = verticals.get(place[0], "")
+            keys = known.get((place, vertical))
+            if keys is None:
+                if len(known) >= _REMEMBERED_PLACES:
+                    known.clear()
+                keys = known[place, vertical] = self._of(vertical, *place)
+            path += keys
+        distinct = [key for key in dict.fromkeys(path) if key is not None]
+        numbers: dict[str | None, int] = {None: -1}
+        numbers.update(zip(distinct, range(len(distinct)), strict=True))
+        index = np.fromiter(map(numbers.__getitem__, path), np.intp, len(path))
+        return distinct, index.reshape(len(places), len(LEVELS))
+
+    def _of(
+        self, vertical: str, brand: str, partner: str, slot: str, context: tuple[str, ...]
+    ) -> tuple[str | None, ...]:
+        cells = chain(vertical, brand, partner, slot, context)
+        return tuple([None if cell is None else self.generation.key(cell) for cell in cells])
 
 
 class HotStore:
@@ -117,12 +154,10 @@ class HotStore:
         self, places: Sequence[Place], brands: list[str], partners: list[str], slots: list[str], now: datetime
     ) -> Hot:
         memory = self._memory
-        guess, guessed = memory.pointer, memory.verticals
-        generation = Generation.parse(guess) if guess else None
-        cells, index = _cells(places, guessed)
+        names, guessed = memory.names, memory.verticals
+        wanted, index = names.keys(places, guessed) if names else ([], None)
         fixed = [POINTER, MODEL, PRIORS]
         features = [*map(brand_key, brands), *map(partner_key, partners), *map(slot_key, slots)]
-        wanted = [generation.key(cell) for cell in cells] if generation else []
         values: list[Any] = self._redis.mget([*fixed, *features, *wanted])
 
         pointer, model, stored_priors = values[:3]
@@ -140,15 +175,16 @@ class HotStore:
         if pointer is None:
             evidence = None
         else:
-            generation = Generation.parse(pointer)
             moved = any(guessed.get(brand) != vertical for brand, vertical in verticals.items())
-            if pointer != guess or moved:
+            if names is None or pointer != names.pointer:
+                names, moved = _Names(pointer), True
+            if moved:
+                memory.names = names
                 memory.verticals = {**(guessed if len(guessed) < _REMEMBERED else {}), **verticals}
-                memory.pointer = pointer
-                cells, index = _cells(places, memory.verticals)
-                sums = self._redis.mget([generation.key(cell) for cell in cells])
+                wanted, index = names.keys(places, verticals)  # not what another thread remembers by now
+                sums = self._redis.mget(wanted)
             nothing = (None,)  # the row that skipped levels point at
-            evidence = decayed([*sums, *nothing], generation.landmark, now)[index]
+            evidence = decayed([*sums, *nothing], names.generation.landmark, now)[index]
         priors = operator_priors(all_priors, places, verticals)
         return Hot(found_brands, found_partners, found_slots, evidence, priors, model)
 
@@ -172,7 +208,8 @@ class HotStore:
             loaded = load(missing)
             found.update(loaded)
             absent = [key(one) for one in missing if one not in loaded]
-            self._cache.put(*loaded.values(), missing=absent)
+            with suppress(RedisError):  # a Redis that takes no writes (full, a replica) can still be read
+                self._cache.put(*loaded.values(), missing=absent)
         return found
 
     def _priors(self, stored: bytes | None) -> Sequence[PriorFeatures]:
@@ -180,7 +217,8 @@ class HotStore:
             priors: Sequence[PriorFeatures] = self._memory.parse(stored, _read_priors)
             return priors
         priors = self._catalog.priors()
-        self._cache.put_priors(priors)
+        with suppress(RedisError):
+            self._cache.put_priors(priors)
         return priors
 
 
@@ -190,13 +228,3 @@ def _read_priors(documents: Sequence[Mapping[str, Any]]) -> tuple[PriorFeatures,
 
 def _verticals(brands: Mapping[str, BrandFeatures]) -> dict[str, str]:
     return {brand: features.vertical for brand, features in brands.items()}
-
-
-def _cells(places: Sequence[Place], verticals: Mapping[str, str]) -> tuple[list[str], NDArray[np.intp]]:
-    """The distinct cells of `places`, and [places, levels] indexes into them; the last + 1 where skipped."""
-    numbers: dict[str, int] = {}
-    index: list[int] = []
-    for brand, partner, slot, context in places:
-        for cell in chain(verticals.get(brand, ""), brand, partner, slot, context):
-            index.append(-1 if cell is None else numbers.setdefault(cell, len(numbers)))
-    return list(numbers), np.array(index, dtype=np.intp).reshape(len(places), len(LEVELS))

@@ -99,6 +99,8 @@ def evaluate_bids(
     """
     unknown = terms.unknown_brand | terms.unknown_partner | terms.unknown_slot
     hidden = np.where(unknown, np.nan, 1.0)  # of what we don't know, or may not tell, nothing is said
+    if unknown.any():
+        quality = Quality(np.where(unknown[:, None], 1.0, quality.parts))
     ctr, cvr = response.ctr * hidden, response.cvr * hidden
     value = normalize_bid_to_impression_value(bids.amount, bids.pricing, ctr, cvr) * hidden
     cost = np.where(bids.pricing == PricingModel.CPM, value, apply_quality_factors(value, quality))

@@ -31,7 +31,10 @@ def operator_priors(
     impressions = np.zeros_like(clicks)
     for row, (brand, partner, slot, context) in enumerate(places):
         cell = ("", brand, partner, slot, context[0])
-        scopes: list[tuple[int, tuple[str, ...]]] = [(_VERTICAL, (verticals.get(brand, ""), "", "", "", ""))]
+        vertical = verticals.get(brand)
+        scopes: list[tuple[int, tuple[str, ...]]] = []
+        if vertical:
+            scopes.append((_VERTICAL, (vertical, "", "", "", "")))
         for level in range(_BRAND, FIRST_CONTEXT_LEVEL + 1):
             depth = level - _BRAND + 2
             if cell[depth - 1]:  # a level that is skipped has no prior of its own

@@ -28,6 +28,10 @@ TARGETS: dict[str, tuple[str, str]] = {
 MINIMUM_EXPOSURE = 1.0
 """With fewer decayed impressions in the whole system than this, money rates are unknown."""
 
+MINIMUM_REVENUE = 1e-6
+"""With less decayed revenue in the whole system than this, the smallest amount there is, revenue is unknown:
+it comes long after the first impressions, and until then is not expected to be nothing."""
+
 _SUCCESS = np.array([MEASURES.index(success) for success, _ in TARGETS.values()])
 _TRIAL = np.array([MEASURES.index(trial) for _, trial in TARGETS.values()])
 _MONEY = np.array([success in ("revenue", "cost") for success, _ in TARGETS.values()])
@@ -130,7 +134,8 @@ def respond(
         successes[0] += priors.clicks
         trials[0] += priors.impressions
     levels = chain(successes, trials, strengths, _ROOT)
-    unknown = trials[2, 0] < MINIMUM_EXPOSURE
+    unknown = trials[2:, 0] < MINIMUM_EXPOSURE
+    unknown[0] |= successes[2, 0] < MINIMUM_REVENUE
     if unknown.any():
-        levels[2:, :, unknown] = np.nan
+        np.copyto(levels[2:], np.nan, where=unknown[:, None])
     return Response(levels)

@@ -162,7 +162,8 @@ def _terms(
         slot = hot.slots.get(bid["slot_id"])
         partner_id, currency = bid["partner_id"], bid["currency"]
         seen = partner_id in hot.partners and (visible_partners is None or partner_id in visible_partners)
-        open_slot = slot is not None and slot.partner_id in (None, partner_id)
+        # A slot of a partner that the caller may not see doesn't exist for it, and nothing is said about it.
+        open_slot = slot is not None and (slot.partner_id is None or (seen and slot.partner_id == partner_id))
         exempt = (
             explore and brand is not None and is_picked(decision, bid["id"], brand.strategy.exploration_share)
         )
@@ -173,7 +174,7 @@ def _terms(
                 not open_slot,
                 brand is not None and brand.status == "paused",
                 brand is not None and brand.currency != currency,
-                slot is not None and slot.currency != currency,
+                open_slot and slot is not None and slot.currency != currency,
                 exempt,
             )
         )

@@ -74,7 +74,7 @@ def read_claims(event: Mapping[str, Any], now: float) -> Claims:
         expires = float(claims["exp"])
     except (KeyError, ValueError, TypeError):
         raise errors.Unauthorized("unauthorized", "the claims carry no expiry") from None
-    if now >= expires:
+    if not now < expires:
         # The authorizer's answer is cached for up to a minute: a token may have run out since.
         raise errors.Unauthorized("token_expired", "the token has expired")
     return Claims(
@@ -120,8 +120,11 @@ def _ids(value: Any) -> frozenset[str]:
     if isinstance(value, str):
         if not value.startswith("["):
             return frozenset({value} if value else ())
+        rendered = value
         try:
-            value = orjson.loads(value)
+            value = orjson.loads(rendered)
         except orjson.JSONDecodeError:
-            return frozenset(value.strip("[]").split())
+            value = None
+        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+            return frozenset(rendered.strip("[]").split())  # `[1e5]` is an id, not a number
     return frozenset(map(str, value or ()))

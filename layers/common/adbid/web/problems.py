@@ -15,6 +15,8 @@ from adbid.web.telemetry import logger
 
 _TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}  # RFC 9110's, also before Python 3.13
 
+_UNKNOWN = "extra_forbidden"  # a property the client made up may be called anything
+
 MEDIA_TYPE = "application/problem+json"
 
 STATUS: dict[type[errors.AdBidError], int] = {
@@ -86,9 +88,11 @@ def field_errors(details: Iterable[Any]) -> list[errors.FieldError]:
     found: dict[str, errors.FieldError] = {}
     for detail in details:
         # Tagged members of a union ("str", "float") are pydantic's own steps, not the client's properties.
-        location = [part for part in detail["loc"] if not str(part).startswith(("constrained-", "function-"))]
-        if location and location[-1] in ("str", "float", "int", "decimal"):
-            location.pop()
+        location = list(detail["loc"])
+        if detail["type"] != _UNKNOWN:
+            location = [part for part in location if not str(part).startswith(("constrained-", "function-"))]
+            if location and location[-1] in ("str", "float", "int", "decimal"):
+                location.pop()
         path = property_path(location)
         found.setdefault(path, errors.FieldError(path, detail["type"], detail["msg"]))
     return list(found.values())

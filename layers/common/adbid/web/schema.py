@@ -1,13 +1,15 @@
 """The small types that every request shares, so that an id or an amount means the same everywhere."""
 
-from datetime import datetime
+import re
+from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, AwareDatetime, Field, Strict, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, Strict, StringConstraints
+from pydantic_core import PydanticCustomError
 
-_VISIBLE = r"[^\s\x00-\x1f\x7f]"
-_INNER = r"[^\x00-\x1f\x7f]"
+_VISIBLE = r"[^\s\x00-\x1f\x7f-\x9f]"
+_INNER = r"[^\x00-\x1f\x7f-\x9f]"
 
 Id = Annotated[
     str,
@@ -22,9 +24,45 @@ Country = Annotated[
     str, Strict(), StringConstraints(pattern=r"^[A-Z]{2}$"), Field(description="ISO 3166-1 alpha-2")
 ]
 
-Moment = Annotated[AwareDatetime, Strict(), Field(description="RFC 3339 with an offset")]
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
+def _dated(text: Any) -> str:
+    if not isinstance(text, str) or not _DATE.match(text):  # seconds since 1970 aren't RFC 3339
+        raise PydanticCustomError("datetime_type", "Input should be a valid datetime")
+    return text
+
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        moment = moment.astimezone(UTC)
+    except OverflowError:
+        raise PydanticCustomError("impossible_time", "not a possible time") from None
+    if moment < EARLIEST:
+        raise PydanticCustomError("too_early", "before the year 2000")
+    return moment
+
+
+Moment = Annotated[
+    AwareDatetime,
+    BeforeValidator(_dated),
+    AfterValidator(_in_utc),
+    Field(description="RFC 3339 with an offset"),
+]
+"""In UTC, whatever the offset that it came with."""
 
 MONEY_LIMIT = Decimal(1_000_000_000_000)
+_DOUBLE_DIGITS = 15  # decimal digits that always survive in a JSON number
+_DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+
+
+def _exact(amount: Any) -> Any:
+    if isinstance(amount, float) and len(repr(amount).strip("-0").replace(".", "")) > _DOUBLE_DIGITS:
+        raise PydanticCustomError("inexact", "a number of more than 15 digits must be a string")
+    if isinstance(amount, str) and not _DECIMAL.fullmatch(amount):
+        raise PydanticCustomError("not_decimal", "not a decimal number")
+    return amount
 
 
 def _plain(amount: Decimal) -> Decimal:
@@ -37,6 +75,7 @@ Money = Annotated[
     Field(
         ge=0, lt=MONEY_LIMIT, decimal_places=6, allow_inf_nan=False, description="a decimal string or number"
     ),
+    BeforeValidator(_exact),
     AfterValidator(_plain),
 ]
 

@@ -1,0 +1,119 @@
+"""The roas function: reports on what was predicted and what happened."""
+
+from typing import Annotated, Any
+
+import orjson
+from fastapi import Depends, Query, Response
+
+from adbid import wiring
+from adbid.domain.context import context_of
+from adbid.domain.money import format_money
+from adbid.domain.reporting import Granularity, Point
+from adbid.engine.reporting import LEVEL, Reporting, RoasReport, Viewer
+from adbid.web.app import create_app, lambda_handler
+from adbid.web.claims import Claims, require
+from adbid.web.problems import Problem
+from adbid.web.schema import utc
+from functions.roas.models import RoasAnswer, RoasQuery, VpiAnswer, VpiQuery
+
+Caller = Annotated[Claims, Depends(require("brand", "partner"))]
+
+NOT_FOUND: dict[int | str, dict[str, Any]] = {
+    404: {"model": Problem, "content": {"application/problem+json": {}}}
+}
+
+app = create_app("roas")
+
+
+@app.get(
+    "/api/roas",
+    summary="Predicted and observed ROAS of brand × partner × slot",
+    tags=["reports"],
+    response_class=Response,
+    responses={200: {"model": RoasAnswer}, **NOT_FOUND},
+)
+async def roas(claims: Caller, query: Annotated[RoasQuery, Query()]) -> Response:
+    """What an impression is expected to bring and cost now, and what happened in a span of time."""
+    place = (query.brand_id, query.partner_id, query.slot_id, context_of(query.model_dump()))
+    report = reporting().roas(place, query.since, query.until, viewer=_viewer(claims), now=wiring.now())
+    return _json(_roas(query, report))
+
+
+@app.get(
+    "/api/metrics/vpi",
+    summary="Value per impression by hour or day",
+    tags=["reports"],
+    response_class=Response,
+    responses={200: {"model": VpiAnswer}, **NOT_FOUND},
+)
+async def value_per_impression(claims: Caller, query: Annotated[VpiQuery, Query()]) -> Response:
+    """Revenue per impression over time, of everything the caller may see or of what is named.
+
+    At most 31 days by hour and 400 by day. Spans are divided by quarter hours.
+    """
+    points = reporting().value_per_impression(
+        query.granularity,
+        query.since,
+        query.until,
+        query.timezone,
+        brand_id=query.brand_id,
+        partner_id=query.partner_id,
+        slot_id=query.slot_id,
+        viewer=_viewer(claims),
+        now=wiring.now(),
+    )
+    listed = [_point(point, query.granularity) for point in points]
+    return _json({"granularity": query.granularity, "timezone": query.timezone, "points": listed})
+
+
+def reporting() -> Reporting:
+    return Reporting(wiring.database(), wiring.hot_store(), wiring.models)
+
+
+def _viewer(claims: Claims) -> Viewer:
+    return Viewer(claims.brands, claims.partners)
+
+
+def _roas(query: RoasQuery, report: RoasReport) -> dict[str, Any]:
+    predicted, totals = report.predicted, report.totals
+    known = predicted.low is not None
+    return {
+        "brand_id": query.brand_id,
+        "partner_id": query.partner_id,
+        "slot_id": query.slot_id,
+        "predicted_roas": predicted.roas,
+        "predicted_revenue": predicted.revenue,
+        "predicted_cost": predicted.cost,
+        "interval": {"low": predicted.low, "high": predicted.high, "level": LEVEL} if known else None,
+        "target_roas": report.target_roas,
+        "model_version": report.model_version,
+        "observed": {
+            "from": utc(report.since),
+            "to": utc(report.until),
+            "impressions": totals.impressions,
+            "clicks": totals.clicks,
+            "conversions": totals.conversions,
+            "cost": format_money(totals.cost),
+            "revenue": format_money(totals.revenue),
+            "roas": report.observed_roas,
+        },
+    }
+
+
+def _point(point: Point, granularity: Granularity) -> dict[str, Any]:
+    return {
+        "at": point.at.isoformat(),
+        "hour": point.at.hour if granularity == "hour" else None,
+        "impressions": point.impressions,
+        "value_per_impression": point.value_per_impression,
+        "revenue": format_money(point.revenue),
+        "cost": format_money(point.cost),
+        "currency": point.currency,
+    }
+
+
+def _json(value: dict[str, Any]) -> Response:
+    return Response(orjson.dumps(value), media_type="application/json")
+
+
+handler = lambda_handler(app)

@@ -1,0 +1,67 @@
+"""Reports over time: quarter hours gathered into the hours and days of a time zone."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta, tzinfo
+from decimal import Decimal
+from typing import Literal
+
+Granularity = Literal["hour", "day"]
+
+_HOUR = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Slice:
+    """What happened in a quarter hour, or in an hour, from `at` on; money in `currency`."""
+
+    at: datetime
+    currency: str
+    impressions: int
+    cost: Decimal
+    revenue: Decimal
+
+
+@dataclass(frozen=True)
+class Point(Slice):
+    """What happened in one local hour or day. `at` is its start, in the local time zone."""
+
+    @property
+    def value_per_impression(self) -> float | None:
+        """Revenue per impression; None without impressions."""
+        return float(self.revenue / self.impressions) if self.impressions else None
+
+
+def local_start(at: datetime, granularity: Granularity, zone: tzinfo) -> datetime:
+    """The start of the hour or day of `zone` that `at` falls in.
+
+    Where clocks go back, the hour that comes twice is two hours; a day whose midnight is skipped starts
+    when the clocks have gone forward.
+    """
+    local = at.astimezone(zone)
+    if granularity == "day":
+        start = datetime.combine(local.date(), time(), zone)  # the first, should midnight come twice
+    else:
+        start = local.replace(minute=0, second=0, microsecond=0)  # keeps the fold
+    return start.astimezone(UTC).astimezone(zone)
+
+
+def points(slices: Iterable[Slice], granularity: Granularity, zone: tzinfo) -> list[Point]:
+    """One point per local hour or day and currency that anything happened in, in the order of time."""
+    sums: dict[tuple[datetime, str], tuple[int, Decimal, Decimal]] = {}
+    for one in slices:
+        key = (local_start(one.at, granularity, zone).astimezone(UTC), one.currency)
+        impressions, cost, revenue = sums.get(key, (0, Decimal(0), Decimal(0)))
+        sums[key] = (impressions + one.impressions, cost + one.cost, revenue + one.revenue)
+    return [Point(at.astimezone(zone), currency, *sums[at, currency]) for at, currency in sorted(sums)]
+
+
+def has_whole_hours(since: datetime, until: datetime, zone: tzinfo) -> bool:
+    """Whether the hours of `zone` start with UTC's throughout [since, until)."""
+    at = since
+    while at < until + timedelta(days=1):
+        offset = at.astimezone(zone).utcoffset()
+        if offset is None or offset % _HOUR:
+            return False
+        at += timedelta(days=1)
+    return True
