@@ -9,7 +9,7 @@ from adbid import wiring
 from adbid.domain.context import context_of
 from adbid.domain.money import format_money
 from adbid.domain.reporting import Granularity, Point
-from adbid.engine.reporting import LEVEL, Reporting, RoasReport, Viewer
+from adbid.engine.reporting import LEVEL, RoasReport, Viewer
 from adbid.web.app import create_app, lambda_handler
 from adbid.web.claims import Claims, require
 from adbid.web.problems import Problem
@@ -35,7 +35,9 @@ app = create_app("roas")
 async def roas(claims: Caller, query: Annotated[RoasQuery, Query()]) -> Response:
     """What an impression is expected to bring and cost now, and what happened in a span of time."""
     place = (query.brand_id, query.partner_id, query.slot_id, context_of(query.model_dump()))
-    report = reporting().roas(place, query.since, query.until, viewer=_viewer(claims), now=wiring.now())
+    report = wiring.reporting().roas(
+        place, query.since, query.until, viewer=_viewer(claims), now=wiring.now()
+    )
     return _json(_roas(query, report))
 
 
@@ -51,7 +53,7 @@ async def value_per_impression(claims: Caller, query: Annotated[VpiQuery, Query(
 
     At most 31 days by hour and 400 by day. Spans are divided by quarter hours.
     """
-    points = reporting().value_per_impression(
+    points = wiring.reporting().value_per_impression(
         query.granularity,
         query.since,
         query.until,
@@ -64,10 +66,6 @@ async def value_per_impression(claims: Caller, query: Annotated[VpiQuery, Query(
     )
     listed = [_point(point, query.granularity) for point in points]
     return _json({"granularity": query.granularity, "timezone": query.timezone, "points": listed})
-
-
-def reporting() -> Reporting:
-    return Reporting(wiring.database(), wiring.hot_store(), wiring.models)
 
 
 def _viewer(claims: Claims) -> Viewer:

@@ -5,7 +5,6 @@ from typing import Any
 
 import orjson
 
-from adbid.domain.quality import PARTS
 from adbid.engine.scoring import Decision
 
 
@@ -28,12 +27,19 @@ def encode(request_id: str, decision: Decision) -> bytes:
         strict=True,
     )
     rows = list(columns)
-    brands = decision.hot.brands
+    strategies = {
+        brand_id: {
+            "id": brand.strategy.id,
+            "name": brand.strategy.name,
+            "multiplier": brand.strategy.multiplier,
+        }
+        for brand_id, brand in decision.hot.brands.items()
+    }
     results: list[dict[str, Any]] = []
     for place in evaluation.order.tolist():
         bid = decision.bids[place]
         score, value, ctr, cvr, revenue, cost, roas, lambda_, weight, rank, factor, parts = rows[place]
-        brand = brands.get(bid["brand_id"])
+        placement, partner, device, creative, hour = parts
         results.append(
             {
                 "bid_id": bid["id"],
@@ -50,13 +56,15 @@ def encode(request_id: str, decision: Decision) -> bytes:
                 "predicted_roas": roas,
                 "lambda": lambda_,
                 "portfolio_weight": weight,
-                "strategy": brand
-                and {
-                    "id": brand.strategy.id,
-                    "name": brand.strategy.name,
-                    "multiplier": brand.strategy.multiplier,
+                "strategy": strategies.get(bid["brand_id"]),
+                "quality": {
+                    "factor": factor,
+                    "placement": placement,
+                    "partner": partner,
+                    "device": device,
+                    "creative": creative,
+                    "hour": hour,
                 },
-                "quality": {"factor": factor, **dict(zip(PARTS, parts, strict=True))},
             }
         )
         if decision.explanations is not None:

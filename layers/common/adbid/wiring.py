@@ -4,6 +4,7 @@ SQLAlchemy is imported only where MySQL is really needed: a warm score never get
 """
 
 import os
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
@@ -30,6 +31,12 @@ if TYPE_CHECKING:
     from adbid.engine.administration import Administration
     from adbid.engine.performance import PerformanceIngest
     from adbid.engine.publishing import Publisher
+    from adbid.engine.reporting import Reporting
+
+
+RESTORE_SECONDS = 5.0
+"""How long a score may take to rebuild lost sums: enough for some 200,000 rows. A larger history is rebuilt
+by `python -m local rebuild`, and until then answers say `counters_unavailable`."""
 
 
 def now() -> datetime:
@@ -104,6 +111,13 @@ def models(pointer: bytes | None) -> tuple[Model, tuple[str, ...]]:
 
 
 @cache
+def reporting() -> "Reporting":
+    from adbid.engine.reporting import Reporting
+
+    return Reporting(database(), hot_store(), models)
+
+
+@cache
 def performance() -> "PerformanceIngest":
     from adbid.data.outbox import Outbox
     from adbid.engine.performance import PerformanceIngest
@@ -132,6 +146,7 @@ def reset() -> None:
         scoring,
         administration,
         performance,
+        reporting,
     ):
         part.cache_clear()
 
@@ -178,4 +193,5 @@ class _History:
     def restore(self, now: datetime) -> bool:
         from adbid.data import rebuild
 
-        return rebuild.ensure_current(database(), counters(), now) is not None
+        deadline = time.monotonic() + RESTORE_SECONDS
+        return rebuild.ensure_current(database(), counters(), now, deadline) is not None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import re
 import secrets
 import tempfile
 from collections.abc import Mapping
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import orjson
 
 from adbid.data.hot import MODEL
-from adbid.domain.errors import Conflict, Unavailable
+from adbid.domain.errors import Conflict, Invalid, Unavailable
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -44,6 +45,8 @@ return 1
 _RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end"
 
 LOCK = "model:retraining"
+
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 class BadPointer(ValueError):
@@ -174,8 +177,8 @@ class LocalFiles:
             raise _unavailable() from error
 
     def _place(self, version: str) -> Path:
-        if Path(version).name != version:
-            raise Conflict("model_version", "not a version's name")
+        if not _VERSION.fullmatch(version):
+            raise Invalid("model_version", "not the name of a model version")
         return self._folder / version
 
     def _read(self, path: Path) -> bytes | None:

@@ -7,6 +7,8 @@ parent's *current* rate times the cell's long-run lift, and corrects that by the
 
     rate = (recent successes + k · parent · lift) / (recent trials + k),   lift = base(cell) / base(parent)
 
+where base is the long-run rate.
+
 It is the posterior formula once more, a multiplicative local-level model (West & Harrison, *Bayesian
 Forecasting and Dynamic Models*, 2nd ed., ch. 2) run down the hierarchy instead of along one series.
 """
@@ -23,6 +25,11 @@ from adbid.domain.decay import HALF_LIVES_DAYS, MEASURES
 from adbid.domain.response import TARGETS, OperatorPriors, Response
 
 Array = NDArray[np.float64]
+
+MAX_MOVE = 10.0
+"""How many times its long-run rate a cell is expected to reach because of its parent alone."""
+
+_TINY = 1e-300  # where a parent never earned anything, neither did its cells
 
 _SUCCESS = np.array([MEASURES.index(success) for success, _ in TARGETS.values()])
 _TRIAL = np.array([MEASURES.index(trial) for _, trial in TARGETS.values()])
@@ -87,16 +94,23 @@ def follow(
 
 def drift_chain(successes: Array, trials: Array, strengths: Array, base: Array) -> Array:
     """Current means down a hierarchy. All [targets, levels, rows], strengths also [targets, levels, 1]."""
-    above = base[:, :-1]
-    lifts = np.ones_like(base)  # a parent that never earned anything says nothing about its cells
-    np.divide(base[:, 1:], above, out=lifts[:, 1:], where=above > 0)
     totals = trials + strengths
-    shares = np.divide(strengths, totals, out=np.ones_like(totals), where=trials > 0)
-    own = np.divide(successes, totals, out=np.zeros_like(totals), where=trials > 0)
+    known = trials > 0
+    shares = np.divide(strengths, totals, out=np.ones_like(totals), where=known)
+    own = np.divide(successes, totals, out=np.zeros_like(totals), where=known)
     means = np.empty_like(base)
-    parent = base[:, 0]
     for level in range(base.shape[1]):
-        parent = own[:, level] + shares[:, level] * (parent * lifts[:, level] if level else parent)
-        means[:, level] = parent
+        above = expectation(means[:, level - 1], base[:, level - 1], base[:, level]) if level else base[:, 0]
+        means[:, level] = own[:, level] + shares[:, level] * above
     np.minimum(means[0], 1.0, out=means[0])  # a lift may push the expectation of a proportion over 1
     return means
+
+
+def expectation(parent: Array, base_parent: Array, base: Array) -> Array:
+    """What a cell's rate should be now: its long-run rate, moved as its parent has moved.
+
+    A move counts for `MAX_MOVE` at most: the ratio of a parent that hardly ever earned anything says little.
+    """
+    moved = parent / np.maximum(base_parent, _TINY)
+    expected: Array = base * np.minimum(np.maximum(moved, 1.0 / MAX_MOVE), MAX_MOVE)
+    return expected

@@ -5,8 +5,8 @@ best are the empirical-Bayes choice: the prequential likelihood is the marginal 
 time (Dawid, "The Prequential Approach", JRSS A 147, 1984; Robbins 1956; Gelman et al., BDA3, ch. 5).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from adbid.domain.context import LEVELS
 from adbid.domain.decay import HALF_LIVES_DAYS, MEASURES
-from adbid.domain.drift import DriftParameters
+from adbid.domain.drift import DriftParameters, expectation
 from adbid.domain.posterior import ROOT_ALPHA, ROOT_BETA
 from adbid.domain.replay import Log, replay
 from adbid.domain.response import MINIMUM_EXPOSURE, TARGETS, ResponseParameters
@@ -120,21 +120,25 @@ class _Observed:
 class _Chain:
     """One chain over the observed rows, as a function of its strengths.
 
-    successes, trials, lifts: [levels, rows]; above: [rows], the mean over the first level.
+    successes, trials: [levels, rows]; above: [rows], the mean over the first level; base: the long-run means
+    [rows] by level, for the recent chain.
     """
 
     successes: Array
     trials: Array
-    lifts: Array
     above: Array
+    base: Sequence[Array] | None = None
 
     def means(self, logs: Array, level: int = 0, parent: Array | None = None) -> list[Array]:
-        """Posterior means from `level` down: `posterior.chain`, or with lifts `drift.drift_chain`."""
+        """Posterior means from `level` down: `posterior.chain`, or with a base `drift.drift_chain`."""
         found = []
         mean = self.above if parent is None else parent
         for below in range(level, len(LEVELS)):
             strength, trials = np.exp(logs[below]), self.trials[below]
-            expected = mean * self.lifts[below]
+            if self.base and below:
+                expected = expectation(mean, self.base[below - 1], self.base[below])
+            else:
+                expected = mean
             known = trials > 0
             totals = np.where(known, trials + strength, 1.0)
             mean = np.where(known, (self.successes[below] + strength * expected) / totals, expected)
@@ -190,7 +194,7 @@ def _fit_base(
     index = HALF_LIVES_DAYS.index(half_life)
     successes, trials = observed.successes[index], observed.trials[index]
     above = np.full(len(observed.outcome), observed.root)
-    chain = _Chain(successes, trials, np.ones_like(trials), above)
+    chain = _Chain(successes, trials, above)
     with np.errstate(divide="ignore"):
         start = np.log([observed.root_strength, *strengths])
     scale = observed.dispersion(chain.means(start)[-1])
@@ -202,14 +206,11 @@ def _fit_drift(
     observed: _Observed, base: list[Array], half_life: float, strengths: tuple[float, ...]
 ) -> tuple[float, tuple[float, ...]]:
     """The recent chain's half-life and strengths, over the long-run means `base`."""
-    lifts = [np.ones_like(base[0])]
-    for above, below in pairwise(base):
-        lifts.append(np.divide(below, above, out=np.ones_like(below), where=above > 0))
     start = np.log(strengths)
 
     def chain(days: float) -> _Chain:
         index = HALF_LIVES_DAYS.index(days)
-        return _Chain(observed.successes[index], observed.trials[index], np.array(lifts), base[0])
+        return _Chain(observed.successes[index], observed.trials[index], base[0], base)
 
     scale = observed.dispersion(chain(half_life).means(start)[-1])
     found = []

@@ -111,19 +111,35 @@ def _pair(above: Indexes, own: Indexes) -> Indexes:
 def replay(log: Log) -> Iterator[Step]:
     """Yields every time step of `log` with the evidence from strictly earlier steps, decayed to its start.
 
-    Memory: 160 bytes a cell, and 1.6 kB a row of one step.
+    Memory: 160 bytes a cell that occurs more than once, and 1.6 kB a row of one step.
     """
-    state = np.zeros((log.cell_count + 1, len(HALF_LIVES_DAYS), len(MEASURES)))  # the last one stays empty
+    numbers, count = _recurring(log)
+    state = np.zeros((count + 1, len(HALF_LIVES_DAYS), len(MEASURES)))  # the last one stays empty
     landmark = log.days[0] if len(log) else 0.0
     for rows in log.steps():
         day = float(log.days[rows.start])
-        cells = log.cells[rows]
+        cells = numbers[log.cells[rows]]
         # ABSENT is −1: it reads the last, empty cell.
         evidence = state[cells]
         evidence *= weights(landmark - day)[:, None]
         yield Step(rows, day, evidence)
         touched, sums = _sum_by_cell(cells, log.measures[rows])
         state[touched] += weights(day - landmark)[:, None] * sums[:, None, :]
+
+
+def _recurring(log: Log) -> tuple[Indexes, int]:
+    """Numbers the cells of more than one row; the others, which nobody will ask for again, are `ABSENT`.
+
+    Returns [cells + 1], the last one for `ABSENT` itself, and how many there are.
+    """
+    rows = np.zeros(log.cell_count + 1, dtype=np.int32)
+    for level in log.cells.T:
+        rows[:-1] += np.bincount(level[level != ABSENT], minlength=log.cell_count).astype(np.int32)
+    recurring = rows > 1
+    count = int(recurring.sum())
+    numbers = np.full(log.cell_count + 1, ABSENT, dtype=np.intp)
+    numbers[recurring] = np.arange(count)
+    return numbers, count
 
 
 def _sum_by_cell(cells: Indexes, measures: Array) -> tuple[Indexes, Array]:

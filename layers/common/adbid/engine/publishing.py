@@ -98,16 +98,10 @@ class Publisher:
             model_versions.promote(connection, row.version)
 
         self._database.transaction(enter)
-        serving = _named(expected)
         try:
             self._serve(candidate.pointer, candidate.blob, expected)
         except (Conflict, Unavailable) as error:
-            reason = error.code
-
-            def take_back(connection: Connection) -> None:
-                model_versions.withdraw(connection, row, reason, serving)
-
-            self._database.transaction(take_back)
+            self._take_back(row, error.code, expected)
             raise
 
     def reject(self, candidate: Candidate, reason: str, detail: str, metrics: Mapping[str, Any]) -> None:
@@ -146,6 +140,15 @@ class Publisher:
         read_model(pointer, blob)
         self._serve(pointer, blob, expected)
         return pointer.version
+
+    def _take_back(self, row: VersionRow, reason: str, expected: bytes | None) -> None:
+        """Says of a version that it never served, and which one does."""
+        with suppress(RedisError):
+            expected = self._cache.pointer() or expected
+        serving = _named(expected)
+        self._database.transaction(
+            lambda connection: model_versions.withdraw(connection, row, reason, serving)
+        )
 
     def _serve(self, pointer: Pointer, blob: bytes, expected: bytes | None) -> None:
         """Bytes first, pointer last."""

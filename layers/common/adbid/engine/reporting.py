@@ -13,14 +13,15 @@ from adbid.data import catalog, history
 from adbid.data.database import Database
 from adbid.data.history import Scope, Totals
 from adbid.data.hot import Hot, HotStore, Place
-from adbid.domain.context import LEVELS, chain
+from adbid.domain.context import chain
 from adbid.domain.decay import MEASURES
 from adbid.domain.errors import Invalid, NotFound
 from adbid.domain.interval import credible_interval, effective_payments, gamma_shape
 from adbid.domain.quality import apply_quality_factors
 from adbid.domain.reporting import Granularity, Point, has_whole_hours, local_start, points
 from adbid.domain.response import TARGETS, ResponseParameters
-from adbid.ml.model import Model, Rows
+from adbid.engine.rows import rows_of
+from adbid.ml.model import Model
 
 Array = NDArray[np.float64]
 
@@ -140,7 +141,7 @@ class Reporting:
         if evidence is None:  # Redis is down or has lost the sums
             with self._database.read() as connection:
                 evidence = history.evidence_before(connection, [path], now)
-        prediction = model.predict(_row(path, hot, now), evidence, hot.priors)
+        prediction = model.predict(rows_of([place], [""], hot, now), evidence, hot.priors)
         expected = prediction.revenue
         if expected is None:
             expected = apply_quality_factors(prediction.response.revenue, prediction.quality)
@@ -197,18 +198,6 @@ class Reporting:
 def _meets(visible: frozenset[str] | None, named: str | None) -> bool:
     """Whether any row of `named` (None: of any) is among those of `visible` (None: all)."""
     return visible is None or (bool(visible) if named is None else named in visible)
-
-
-def _row(path: history.Path, hot: Hot, now: datetime) -> Rows:
-    """What the models see of a place besides its evidence. Without a bid there is no pricing model."""
-    *ids, context = path
-    values = dict(zip(LEVELS[1:], (*ids, *context), strict=True)) | {"pricing_model": ""}
-    return Rows(
-        {name: [value] for name, value in values.items()},
-        placement_score=np.array([hot.slots[path[3]].placement_score]),
-        partner_quality=np.array([hot.partners[path[2]].quality]),
-        at=now,
-    )
 
 
 def _payments(evidence: Array, path: history.Path, parameters: ResponseParameters) -> Array:

@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adbid.data.hot import Hot, HotStore, Place
-from adbid.domain.context import CONTEXT_DIMENSIONS, LEVELS, context_of
+from adbid.domain.context import LEVELS, context_of
 from adbid.domain.decay import HALF_LIVES_DAYS, MEASURES
 from adbid.domain.evaluation import Bids, Evaluation, Terms, evaluate_bids
 from adbid.domain.exploration import is_picked
 from adbid.domain.pricing import PricingModel
+from adbid.engine.rows import rows_of
 from adbid.ml.explain_prediction import Explanation, explain_prediction
-from adbid.ml.model import Model, Rows
+from adbid.ml.model import Model
 
 Bid = Mapping[str, Any]
 """One bid as the API's schema describes it (`functions.score.models.Bid`)."""
@@ -91,7 +92,9 @@ class ScoringEngine:
             model, missing = self._models(hot.model)
             degraded = (*degraded, *missing)
         terms = _terms(bids, hot, decision, visible_partners, explore)
-        prediction = model.predict(_rows(bids, places, hot, at or now), evidence, hot.priors)
+        prediction = model.predict(
+            rows_of(places, [bid["pricing_model"] for bid in bids], hot, at or now), evidence, hot.priors
+        )
         evaluation = evaluate_bids(
             _offers(bids), terms, prediction.response, prediction.quality, prediction.revenue
         )
@@ -113,29 +116,6 @@ class ScoringEngine:
             shape = (len(places), len(LEVELS), len(HALF_LIVES_DAYS), len(MEASURES))
             return np.zeros(shape), ("counters_unavailable",)
         return hot.evidence, hot.degraded
-
-
-def _rows(bids: Sequence[Bid], places: Sequence[Place], hot: Hot, at: datetime) -> Rows:
-    """What the models see of the bids besides their evidence."""
-    unknown = float("nan")
-    brands = [hot.brands.get(place[0]) for place in places]
-    partners = [hot.partners.get(place[1]) for place in places]
-    slots = [hot.slots.get(place[2]) for place in places]
-    columns: dict[str, Sequence[str]] = {
-        "vertical": [brand.vertical if brand else "" for brand in brands],
-        "brand": [place[0] for place in places],
-        "partner": [place[1] for place in places],
-        "slot": [place[2] for place in places],
-        "pricing_model": [bid["pricing_model"] for bid in bids],
-    }
-    for depth, dimension in enumerate(CONTEXT_DIMENSIONS):
-        columns[dimension] = [place[3][depth] for place in places]
-    return Rows(
-        columns,
-        placement_score=np.array([slot.placement_score if slot else unknown for slot in slots]),
-        partner_quality=np.array([partner.quality if partner else unknown for partner in partners]),
-        at=at,
-    )
 
 
 def _offers(bids: Sequence[Bid]) -> Bids:

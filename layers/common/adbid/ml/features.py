@@ -45,7 +45,11 @@ FEATURES: tuple[str, ...] = (
     *(f"log_revenue_{level}_to_cell" for level in LEVELS[:-1]),
     *(f"revenue_drift_{level}" for level in LEVELS),
     *(f"{list(TARGETS)[index]}_drift" for index in _OTHERS),
-    *(f"log_impressions_{days:g}d_{LEVELS[level]}" for days in (1, 30) for level in _COUNTED),
+    *(
+        f"log_impressions_{days:g}d_{LEVELS[level]}"
+        for days in (HALF_LIVES_DAYS[_SHORT], HALF_LIVES_DAYS[_LONG])
+        for level in _COUNTED
+    ),
     *(f"lift_{dimension}" for dimension in LIFTED),
     *(f"residual_lift_{dimension}" for dimension in LIFTED),
 )
