@@ -6,10 +6,14 @@ from typing import Any
 import orjson
 
 from adbid.engine.scoring import Decision
+from adbid.ml.explain_prediction import Explanation
 
 
-def encode(request_id: str, decision: Decision) -> bytes:
-    """The answer of POST /api/score; NaN, what can't be computed, becomes null."""
+def encode(request_id: str, decision: Decision, *, feature_values: bool) -> bytes:
+    """The answer of POST /api/score; NaN, what can't be computed, becomes null.
+
+    Explanations show the features' own values only with `feature_values`: some tell other tenants' volumes.
+    """
     evaluation, terms = decision.evaluation, decision.terms
     columns = zip(
         evaluation.score.tolist(),
@@ -69,7 +73,7 @@ def encode(request_id: str, decision: Decision) -> bytes:
         )
         if decision.explanations is not None:
             explanation = decision.explanations[place]
-            results[-1]["explanation"] = explanation and asdict(explanation)
+            results[-1]["explanation"] = explanation and _explained(explanation, feature_values)
     return orjson.dumps(
         {
             "id": request_id,
@@ -79,3 +83,11 @@ def encode(request_id: str, decision: Decision) -> bytes:
             "results": results,
         }
     )
+
+
+def _explained(explanation: Explanation, feature_values: bool) -> dict[str, Any]:
+    answer = asdict(explanation)
+    if not feature_values:
+        for term in answer["terms"]:
+            term["value"] = None
+    return answer

@@ -76,7 +76,7 @@ class ScoreRequest(TypedDict):
     bids: Annotated[list[Bid], Field(min_length=1, max_length=1000)]
     dry_run: NotRequired[Annotated[bool, Strict(), Field(description="nothing is reserved or counted")]]
     explain: NotRequired[
-        Annotated[bool, Strict(), Field(description="take each predicted revenue apart in `explanation`")]
+        Annotated[bool, Strict(), Field(description="take each predicted revenue apart (at most 100 bids)")]
     ]
     at: NotRequired[
         Annotated[
@@ -115,7 +115,7 @@ class TermAnswer(BaseModel):
 
     feature: str
     words: str
-    value: float | None
+    value: float | None = Field(description="the feature's own value, for admins")
     contribution: float
 
 

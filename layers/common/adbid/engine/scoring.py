@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from adbid.data.hot import Hot, HotStore, Place
 from adbid.domain.context import LEVELS, context_of
 from adbid.domain.decay import HALF_LIVES_DAYS, MEASURES
+from adbid.domain.errors import Unavailable
 from adbid.domain.evaluation import Bids, Evaluation, Terms, evaluate_bids
 from adbid.domain.exploration import is_picked
 from adbid.domain.pricing import PricingModel
@@ -108,14 +109,22 @@ class ScoringEngine:
     def _evidence(
         self, hot: Hot, places: Sequence[Place], now: datetime, at: datetime | None
     ) -> tuple[NDArray[np.float64], tuple[str, ...]]:
-        if at is not None or hot.degraded:
-            return self._history.evidence_before(places, at or now), hot.degraded
+        if at is not None:
+            return self._history.evidence_before(places, at), hot.degraded
+        if hot.degraded:  # Redis is down
+            try:
+                return self._history.evidence_before(places, now), hot.degraded
+            except Unavailable:  # too long a history to read in the time of a score
+                return _no_evidence(places), (*hot.degraded, "counters_unavailable")
         if hot.evidence is None and self._history.restore(now):
             hot = self._store.read(places, now)
         if hot.evidence is None:
-            shape = (len(places), len(LEVELS), len(HALF_LIVES_DAYS), len(MEASURES))
-            return np.zeros(shape), ("counters_unavailable",)
+            return _no_evidence(places), ("counters_unavailable",)
         return hot.evidence, hot.degraded
+
+
+def _no_evidence(places: Sequence[Place]) -> NDArray[np.float64]:
+    return np.zeros((len(places), len(LEVELS), len(HALF_LIVES_DAYS), len(MEASURES)))
 
 
 def _offers(bids: Sequence[Bid]) -> Bids:

@@ -17,6 +17,7 @@ from adbid.domain.response import OperatorPriors, Response, respond
 from adbid.ml.artefact import Artefact
 from adbid.ml.features import (
     EMPTY_VOCABULARY,
+    FEATURES,
     LIFTED,
     SCHEMA_HASH,
     Vocabulary,
@@ -78,6 +79,9 @@ class Model:
         if about["schema"] != SCHEMA_HASH:
             raise SchemaMismatch(f"features {about['schema']}, but this version computes {SCHEMA_HASH}")
         trees = artefact.ensembles.get(ENSEMBLE)
+        if trees and tuple(trees.forest.feature_names) != FEATURES:
+            unlike = [name for name in trees.forest.feature_names if name not in FEATURES]
+            raise SchemaMismatch(f"the trees see other columns than this version computes: {unlike}")
         scale = about["revenue"]
         return cls(
             version,

@@ -119,7 +119,8 @@ def add_problem_handlers(app: FastAPI) -> None:
             logger.warning("dependency unavailable", extra={"code": error.code, "reason": error.message})
         if isinstance(error, errors.Unauthorized):
             headers["WWW-Authenticate"] = 'Bearer error="invalid_token"'
-        return problem(STATUS[type(error)], error.code, error.message, error.fields, headers)
+        status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
+        return problem(status, error.code, error.message, error.fields, headers)
 
     @app.exception_handler(RequestValidationError)
     async def _schema(request: Request, error: Exception) -> Response:

@@ -1,0 +1,74 @@
+"""Settings: read once, checked at once, and never shown in an error."""
+
+import pytest
+from pydantic import ValidationError
+
+from adbid.settings import CacheSettings, DatabaseSettings, SettingsError, read_settings
+
+
+class DataSettings(DatabaseSettings, CacheSettings):
+    """Settings of a function are composed like this."""
+
+
+GOOD = {"DATABASE_URL": "mysql://u:hunter2@db/adbid", "REDIS_URL": "rediss://:hunter2@cache:6379/0"}
+
+
+def test_defaults() -> None:
+    found = read_settings(DataSettings, GOOD)
+    assert (found.database_url, found.redis_url) == (GOOD["DATABASE_URL"], GOOD["REDIS_URL"])
+    assert (found.database_pool_size, found.redis_timeout) == (1, 0.25)
+
+
+def test_what_is_set() -> None:
+    found = read_settings(
+        DataSettings, {**GOOD, "DATABASE_POOL_SIZE": "16", "REDIS_TIMEOUT": "1.5", "OTHER": "x"}
+    )
+    assert (found.database_pool_size, found.redis_timeout) == (16, 1.5)
+
+
+def test_an_empty_variable_is_no_variable() -> None:
+    assert read_settings(CacheSettings, {**GOOD, "REDIS_TIMEOUT": ""}).redis_timeout == 0.25
+    with pytest.raises(SettingsError, match="DATABASE_URL: Field required"):
+        read_settings(DatabaseSettings, {"DATABASE_URL": ""})
+
+
+def test_a_function_needs_its_own_alone() -> None:
+    read_settings(DatabaseSettings, {"DATABASE_URL": "sqlite:////data/adbid.db"})
+    read_settings(CacheSettings, {"REDIS_URL": "unix:///run/redis.sock"})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DATABASE_URL", "postgresql://u:hunter2@db/adbid"),
+        ("DATABASE_URL", "hunter2"),
+        ("DATABASE_POOL_SIZE", "0"),
+        ("DATABASE_POOL_SIZE", "65"),
+        ("DATABASE_POOL_SIZE", "1.5"),
+        ("REDIS_URL", "http://:hunter2@cache"),
+        ("REDIS_TIMEOUT", "0"),
+        ("REDIS_TIMEOUT", "-1"),
+        ("REDIS_TIMEOUT", "nan"),
+        ("REDIS_TIMEOUT", "inf"),
+        ("REDIS_TIMEOUT", "soon"),
+    ],
+)
+def test_what_is_wrong_is_named_and_no_secret_with_it(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=name) as caught:
+        read_settings(DataSettings, {**GOOD, name: value})
+    assert "hunter2" not in str(caught.value)
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+
+
+def test_everything_that_is_wrong_is_said_at_once() -> None:
+    with pytest.raises(SettingsError) as caught:
+        read_settings(DataSettings, {"REDIS_TIMEOUT": "x"})
+    assert [name in str(caught.value) for name in ("DATABASE_URL", "REDIS_URL", "REDIS_TIMEOUT")] == [
+        True
+    ] * 3
+
+
+def test_they_do_not_change() -> None:
+    with pytest.raises(ValidationError):
+        read_settings(CacheSettings, GOOD).redis_timeout = 1.0  # type: ignore[misc]
