@@ -9,6 +9,9 @@ COMMANDS = {
     "run": ("local.stack", "start everything on this machine and serve it until Ctrl-C"),
     "token": ("local.tokens", "print a token of the local issuer"),
     "load": ("local.load", "load the advertiser's log through the API of a running stack"),
+    "retrain": ("local.retrain", "learn from the last month, and publish what is no worse"),
+    "rollback": ("local.rollback", "serve a model version again that served before"),
+    "rebuild": ("local.rebuild", "make anew what Redis holds, from the database and the stored models"),
 }
 
 

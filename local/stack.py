@@ -1,0 +1,176 @@
+"""`make run`: the whole product in one process on 127.0.0.1, until Ctrl-C."""
+
+import argparse
+import errno
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy.exc import OperationalError
+
+import migrations
+from adbid import wiring
+from adbid.settings import SettingsError
+from local import demo, learning
+from local.client import ApiError, Client
+from local.embedded import redis_server, sqlite_url
+from local.gateway import Gateway, LocalServer
+from local.home import home
+from local.keys import LocalIssuer
+from local.tokens import mint
+
+DEFAULT_PORT = 8000
+THREADS = 4  # per function; a Lambda would start an instance each
+TOKEN_SECONDS = 12 * 3600
+
+CANNOT_START = (OSError, OperationalError, SettingsError)
+"""What `running` raises: the port is taken, a folder can't be written, a server or a setting is wrong."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A running product: where it answers, and who signs its tokens."""
+
+    url: str
+    issuer: LocalIssuer
+
+    def token(self, scope: str, *, partners: Sequence[str] | None = None) -> str:
+        """A token of the local issuer, good for half a day."""
+        return mint(
+            self.issuer,
+            scope=scope,
+            now=time.time(),
+            partners=partners,
+            lifetime=TOKEN_SECONDS,
+            iss=os.environ.get("JWT_ISSUER") or "partnerize",
+            aud=os.environ.get("JWT_AUDIENCE") or "adbid",
+        )
+
+
+def add_port(parser: argparse.ArgumentParser) -> None:
+    """The argument `--port`, by default `PORT` or 8000."""
+    default = os.environ.get("PORT") or str(DEFAULT_PORT)
+    parser.add_argument("--port", type=_port, default=default, help="on 127.0.0.1 (PORT; default 8000)")
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65_535:
+        raise argparse.ArgumentTypeError(f"{port} is no port: 0 (a free one) to 65535")
+    return port
+
+
+@contextmanager
+def running(folder: Path, port: int) -> Iterator[Stack]:
+    """Every part started, the database migrated, the API served from another thread.
+
+    `DATABASE_URL` and `REDIS_URL` name real servers to use instead of the embedded ones. Raises what
+    CANNOT_START says.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    issuer = LocalIssuer.open(folder)
+    with ExitStack() as stack:
+        gateway = Gateway(documents={"/.well-known/jwks.json": issuer.jwks()}, concurrency=THREADS)
+        server = LocalServer(gateway, port)
+        environment = {
+            "DATABASE_URL": os.environ.get("DATABASE_URL") or sqlite_url(folder),
+            "DATABASE_POOL_SIZE": os.environ.get("DATABASE_POOL_SIZE") or "16",
+            "MODELS_DIR": os.environ.get("MODELS_DIR") or str(folder / "models"),
+            "REDIS_URL": os.environ.get("REDIS_URL") or stack.enter_context(redis_server(folder)),
+            "JWKS_URL": os.environ.get("JWKS_URL") or f"{server.url}/.well-known/jwks.json",
+            "POWERTOOLS_METRICS_DISABLED": "true",
+            "POWERTOOLS_LOG_LEVEL": os.environ.get("LOG_LEVEL") or "WARNING",
+        }
+        stack.enter_context(_environment(environment))
+        migrations.upgrade(wiring.database())
+        gateway.load()
+        yield Stack(stack.enter_context(server.running()), issuer)
+
+
+@contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    """The variables the functions read, for the length of a `with` block."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    wiring.reset()
+    try:
+        yield
+    finally:
+        wiring.close()
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `run`."""
+    add_port(parser)
+    parser.add_argument("--no-demo", action="store_true", help="start empty: don't load the demo month")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until Ctrl-C, SIGTERM, or the end of its terminal."""
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # the last one: its terminal was closed
+        signal.signal(number, lambda *_: stop.set())
+    started = time.monotonic()
+    try:
+        with running(home(), arguments.port) as stack:
+            if not arguments.no_demo:
+                with Client(stack.url, stack.token("admin")) as client:
+                    demo.load_once(client, home(), stop)
+                if not stop.is_set():
+                    learning.first_time(stop)
+            if not stop.is_set():
+                print(_welcome(stack, time.monotonic() - started), flush=True)
+                stop.wait()
+    except CANNOT_START as error:
+        taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+        hint = f"port {arguments.port} is in use; PORT=8001 make run takes another one" if taken else error
+        print(f"cannot start: {hint}", file=sys.stderr)
+        return 1
+    except ApiError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _welcome(stack: Stack, seconds: float) -> str:
+    token = stack.token("partner brand", partners=["*"])
+    has_demo = (
+        Client(stack.url, stack.token("admin")).call("GET", f"/api/brands/{demo.BRANDS[0].id}").is_success
+    )
+    lines = [
+        "",
+        f"AdBid Optimizer is up after {seconds:.1f} s.",
+        f"  API and documentation   {stack.url}/docs",
+        "  stop                    Ctrl-C",
+        "  a token of your own     make token SCOPE=partner PARTNERS='*'",
+    ]
+    if has_demo:
+        lines += [
+            "",
+            "A bundle of three bids to score; paste it into another terminal:",
+            "",
+            _curl(stack.url, token),
+        ]
+    return "\n".join(lines)
+
+
+def _curl(url: str, token: str) -> str:
+    return (
+        f"curl -s {url}/api/score \\\n"
+        f"  -H 'authorization: Bearer {token}' \\\n"
+        "  -H 'content-type: application/json' \\\n"
+        f"  -d '{demo.example_request()}'"
+    )
