@@ -9,6 +9,7 @@ contradict themselves are reported; clicks are clipped to displays.
 import argparse
 import csv
 import gzip
+import re
 import sys
 import time
 import zlib
@@ -79,14 +80,14 @@ def read(path: Path) -> list[Row]:
     except (EOFError, zlib.error, csv.Error) as error:
         raise ValueError(str(error)) from error
     for number, row in enumerate(rows, start=1):
-        try:
-            for column in COUNTS:
-                int(row[column])
-            for column in AMOUNTS:
-                Decimal(row[column])
-        except (ArithmeticError, TypeError, ValueError):
-            raise ValueError(f"row {number}: {column} is {row[column]!r}") from None
+        for column in (*COUNTS, *AMOUNTS):
+            if not _is_number(row[column], whole=column in COUNTS):
+                raise ValueError(f"row {number}: {column} is {row[column]!r}")
     return rows
+
+
+def _is_number(text: str | None, *, whole: bool) -> bool:
+    return text is not None and re.fullmatch(r"\d+" if whole else r"\d+(\.\d+)?", text, re.ASCII) is not None
 
 
 def _open(path: Path) -> IO[str]:

@@ -17,7 +17,7 @@ from sqlalchemy.exc import OperationalError
 
 import migrations
 from adbid import wiring
-from adbid.settings import SettingsError
+from adbid.settings import CacheSettings, DatabaseSettings, SettingsError, read_settings
 from local import demo, learning
 from local.client import ApiError, Client
 from local.embedded import redis_server, sqlite_url
@@ -89,6 +89,8 @@ def running(folder: Path, port: int) -> Iterator[Stack]:
             "POWERTOOLS_LOG_LEVEL": os.environ.get("LOG_LEVEL") or "WARNING",
         }
         stack.enter_context(_environment(environment))
+        for settings in (DatabaseSettings, CacheSettings):  # so that what is wrong shows now
+            read_settings(settings, os.environ)
         migrations.upgrade(wiring.database())
         gateway.load()
         yield Stack(stack.enter_context(server.running()), issuer)

@@ -2,14 +2,13 @@
 
 from datetime import datetime
 from decimal import Decimal
-from functools import cache
 from typing import Annotated, Any, Literal
-from zoneinfo import available_timezones
 
 from pydantic import (
     AfterValidator,
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PlainSerializer,
@@ -23,18 +22,13 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from adbid.domain.money import format_money
-from adbid.web.schema import Currency, Id, Money, utc
+from adbid.web.schema import Currency, Id, Money, TimeZone, exact_number, utc
 
 
-@cache
-def _time_zones() -> frozenset[str]:
-    return frozenset(available_timezones())
-
-
-def _known_time_zone(name: str) -> str:
-    if name not in _time_zones():
-        raise PydanticCustomError("timezone", "not an IANA time zone")
-    return name
+def _addressable(item_id: str) -> str:
+    if item_id in (".", ".."):  # clients and gateways resolve such a path away (RFC 3986, 5.2.4)
+        raise PydanticCustomError("dot_segment", "no address leads to this id")
+    return item_id
 
 
 Name = Annotated[
@@ -44,10 +38,11 @@ Name = Annotated[
         min_length=1, max_length=200, pattern=r"^[^\s\x00-\x1f\x7f]([^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f])?$"
     ),
 ]
-TimeZone = Annotated[str, Strict(), AfterValidator(_known_time_zone), Field(description="IANA time zone")]
+NewId = Annotated[Id, AfterValidator(_addressable)]
 Amount = Annotated[Money, PlainSerializer(format_money, return_type=str, when_used="json")]
 _Number = Annotated[
     Decimal,
+    BeforeValidator(exact_number),
     Field(decimal_places=6, allow_inf_nan=False),
     PlainSerializer(float, return_type=float, when_used="json"),
 ]
@@ -69,7 +64,7 @@ class Body(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    id: Id | None = None
+    id: NewId | None = None
     created_at: Annotated[AwareDatetime | None, Field(json_schema_extra={"readOnly": True})] = None
     updated_at: Annotated[AwareDatetime | None, Field(json_schema_extra={"readOnly": True})] = None
 

@@ -2,9 +2,7 @@
 
 import re
 from datetime import UTC, datetime
-from functools import cache
 from typing import Annotated, Any, Literal
-from zoneinfo import available_timezones
 
 from pydantic import (
     AfterValidator,
@@ -17,7 +15,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from adbid.web.schema import Country, Id
+from adbid.web.schema import Country, Id, TimeZone
 
 _EARLIEST, _LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 _RFC_3339 = re.compile(r"(\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?)([Zz]|[+\- ]\d\d:\d\d)")
@@ -41,19 +39,7 @@ def _utc(moment: datetime) -> datetime:
     return utc
 
 
-@cache
-def _time_zones() -> frozenset[str]:
-    return frozenset(available_timezones())
-
-
-def _time_zone(name: str) -> str:
-    if name not in _time_zones():
-        raise PydanticCustomError("timezone", "not an IANA time zone")
-    return name
-
-
 Moment = Annotated[AwareDatetime, BeforeValidator(_rfc_3339), AfterValidator(_utc)]
-TimeZone = Annotated[str, AfterValidator(_time_zone)]
 
 _PARTNER = AliasChoices("partner_id", "publisher_id")
 

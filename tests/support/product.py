@@ -1,4 +1,4 @@
-"""The whole product behind the local gateway, as the end-to-end tests meet it: HTTP, and a token of its issuer."""
+"""The whole product behind the local gateway, as the end-to-end tests meet it: over HTTP, with a token."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -18,6 +18,32 @@ from tests.support.processes import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 JSON = {"content-type": "application/json"}
+
+MARKET: dict[str, list[dict[str, Any]]] = {
+    "strategies": [
+        {"id": "plain", "name": "plain", "vpi_multiplier": 1, "probe_share": 0, "exploration_share": 0},
+    ],
+    "partners": [
+        {"id": "p1", "name": "Ours", "quality": "0.5"},
+        {"id": "p2", "name": "Theirs", "quality": 1},
+    ],
+    "slots": [
+        {"id": "s1", "name": "top", "partner_id": "p1", "placement_score": "0.9", "currency": "USD"},
+        {"id": "s2", "name": "foot", "partner_id": "p2", "placement_score": "0.1", "currency": "USD"},
+    ],
+    "brands": [
+        {
+            "id": brand,
+            "name": brand,
+            "vertical": "travel",
+            "strategy_id": "plain",
+            "currency": "USD",
+            "target_roas": 2,
+        }
+        for brand in ("b1", "b2")
+    ],
+}
+"""A small market, to be made through the API: brands b1 and b2, slots s1 of partner p1 and s2 of p2."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +69,7 @@ class Product:
 
 
 def settings() -> list[str]:
-    """Every variable that a user's environment may set: those of .env.example, and what `make token` reads."""
+    """Every variable that a user may have set: those of .env.example, and what `make token` reads."""
     lines = (ROOT / ".env.example").read_text().splitlines()
     names = [line.partition("=")[0] for line in lines if "=" in line and not line.startswith("#")]
     return [name for name in names if not name.startswith("ADBID_TEST_")] + ["SCOPE", "BRANDS", "PARTNERS"]
@@ -51,7 +77,7 @@ def settings() -> list[str]:
 
 @contextmanager
 def running_product(home: Path, database_url: str = "") -> Iterator[Product]:
-    """Everything started under `home` for the length of a `with` block; SQLite unless `database_url` is given."""
+    """Everything started under `home` for the length of a `with` block; on SQLite unless a URL is given."""
     redis = ValkeyServer(
         port=free_port(), data_dir=home / "redis", persist=True, config={"save": '""', "appendonly": "no"}
     )
@@ -67,7 +93,9 @@ def running_product(home: Path, database_url: str = "") -> Iterator[Product]:
 
 def ok(response: httpx.Response, status: int = 200) -> Any:
     """The answer's document, which came with `status`."""
-    assert response.status_code == status, f"{response.request.method} {response.request.url}: {response.text}"
+    assert response.status_code == status, (
+        f"{response.request.method} {response.request.url}: {response.text}"
+    )
     return response.json() if response.content else None
 
 

@@ -1,6 +1,6 @@
 """What became of each trained model: the rows of `model_version`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -41,14 +41,6 @@ def add(connection: Connection, row: VersionRow) -> None:
 def find(connection: Connection, version: str) -> VersionRow | None:
     found = connection.execute(select(model_version).where(model_version.c.version == version)).one_or_none()
     return VersionRow(**found._mapping) if found else None
-
-
-def published(connection: Connection) -> Sequence[VersionRow]:
-    """The version that serves; two of them only while one replaces the other."""
-    query = (
-        select(model_version).where(model_version.c.status == PUBLISHED).order_by(model_version.c.created_at)
-    )
-    return [VersionRow(**row._mapping) for row in connection.execute(query)]
 
 
 def promote(connection: Connection, version: str) -> None:

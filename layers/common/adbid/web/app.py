@@ -57,10 +57,7 @@ def lambda_handler(app: FastAPI) -> Handler:
 
     def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         if _body_size(event) <= BODY_LIMIT:
-            if "%" in event.get("rawPath", ""):
-                # API Gateway has decoded the path, and Mangum would once more: `50%20` is an id, not `50 `.
-                event = {**event, "rawPath": event["rawPath"].replace("%", "%25")}
-            return mangum(event, context)
+            return mangum(_with_plain_path(event), context)
         return {
             "statusCode": 413,
             "headers": {"content-type": MEDIA_TYPE},
@@ -69,6 +66,16 @@ def lambda_handler(app: FastAPI) -> Handler:
         }
 
     return handler
+
+
+def _with_plain_path(event: dict[str, Any]) -> dict[str, Any]:
+    """API Gateway has decoded the path, and Mangum would once more: `50%20` is an id, not `50 `."""
+    about = event["requestContext"]
+    path = about["http"]["path"]
+    if "%" not in path:
+        return event
+    http = {**about["http"], "path": path.replace("%", "%25")}
+    return {**event, "requestContext": {**about, "http": http}}
 
 
 def _body_size(event: dict[str, Any]) -> int:

@@ -3,7 +3,9 @@
 import re
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import cache
 from typing import Annotated, Any
+from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, Strict, StringConstraints
 from pydantic_core import PydanticCustomError
@@ -57,7 +59,8 @@ _DOUBLE_DIGITS = 15  # decimal digits that always survive in a JSON number
 _DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
 
-def _exact(amount: Any) -> Any:
+def exact_number(amount: Any) -> Any:
+    """Refuses what another notation or a binary number would alter; for use before a Decimal is parsed."""
     if isinstance(amount, float) and len(repr(amount).strip("-0").replace(".", "")) > _DOUBLE_DIGITS:
         raise PydanticCustomError("inexact", "a number of more than 15 digits must be a string")
     if isinstance(amount, str) and not _DECIMAL.fullmatch(amount):
@@ -75,9 +78,23 @@ Money = Annotated[
     Field(
         ge=0, lt=MONEY_LIMIT, decimal_places=6, allow_inf_nan=False, description="a decimal string or number"
     ),
-    BeforeValidator(_exact),
+    BeforeValidator(exact_number),
     AfterValidator(_plain),
 ]
+
+
+@cache
+def _time_zones() -> frozenset[str]:
+    return frozenset(available_timezones()) - {"localtime"}  # which is another zone on every machine
+
+
+def _time_zone(name: str) -> str:
+    if name not in _time_zones():
+        raise PydanticCustomError("timezone", "not an IANA time zone")
+    return name
+
+
+TimeZone = Annotated[str, Strict(), AfterValidator(_time_zone), Field(description="IANA time zone")]
 
 
 def utc(moment: datetime) -> str:

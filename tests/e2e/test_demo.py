@@ -1,0 +1,309 @@
+"""`python -m local run` as a user has it: the demo month, the request to paste, Ctrl-C, starting again."""
+
+import gc
+import os
+import re
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from decimal import Decimal
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from local import demo
+from local.cli import main
+from local.client import Client
+from local.stack import running
+from tests.support.processes import free_port
+from tests.support.product import ROOT, Product, ok, settings
+
+SECONDS = 60
+"""How long a start or a stop may take on a busy machine."""
+
+
+class Run:
+    """A `python -m local run` of its own, and what it has printed so far."""
+
+    def __init__(self, home: Path, *options: str, **environment: str) -> None:
+        kept = {name: value for name, value in os.environ.items() if name not in settings()}
+        self.home = home
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "local", "run", *(options or ("--port", "0"))],
+            cwd=ROOT,
+            env={**kept, "ADBID_HOME": str(home), **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self.output = ""
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        while part := self._process.stdout.read(1):
+            self.output += part
+
+    def wait_for(self, pattern: str) -> str:
+        """What the first group of `pattern` matches in the output, once it does."""
+        deadline = time.monotonic() + SECONDS
+        while (found := re.search(pattern, self.output)) is None:
+            assert self._process.poll() is None, f"it stopped: {self.output}"
+            assert time.monotonic() < deadline, f"no {pattern} in {self.output}"
+            time.sleep(0.02)
+        return found[1] if found.groups() else found[0]
+
+    @property
+    def url(self) -> str:
+        return self.wait_for(r"(http://127\.0\.0\.1:\d+)/docs\s")
+
+    @property
+    def request(self) -> list[str]:
+        """The printed curl, as the words of a shell's command."""
+        return shlex.split(self.wait_for(r"(?s)(curl .*?\]\}')\s").replace("\\\n", " "))
+
+    def signal(self, number: int) -> None:
+        os.kill(self._process.pid, number)
+
+    def end(self) -> int:
+        """Its exit code, once everything it started has ended too."""
+        code = self._process.wait(SECONDS)
+        self._reader.join(SECONDS)
+        deadline = time.monotonic() + SECONDS
+        while any(is_alive(pid) for pid in self.servers()):
+            assert time.monotonic() < deadline, "its Valkey is still there"
+            time.sleep(0.05)
+        return code
+
+    def servers(self) -> list[int]:
+        """The process ids of every Valkey it ever started."""
+        log = self.home / "valkey" / "valkey.log"
+        return [int(pid) for pid in re.findall(r"\bpid=(\d+)", log.read_text() if log.exists() else "")]
+
+    def kill(self) -> None:
+        """Leave nothing behind, whatever the test found."""
+        self._process.kill()
+        self._process.wait()
+        for server in filter(is_alive, self.servers()):
+            os.kill(server, signal.SIGKILL)
+        self._reader.join(SECONDS)
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@contextmanager
+def run(home: Path, *options: str, **environment: str) -> Iterator[Run]:
+    started = Run(home, *options, **environment)
+    try:
+        yield started
+    finally:
+        started.kill()
+
+
+def pasted(words: list[str]) -> Any:
+    """The answer to the printed curl; by curl itself through a shell where there is one."""
+    headers = dict(words[place + 1].split(": ", 1) for place, word in enumerate(words) if word == "-H")
+    sent = words[words.index("-d") + 1].encode()
+    answer = ok(httpx.post(words[2], content=sent, headers=headers, trust_env=False))
+    if shutil.which("curl"):
+        line = " ".join(shlex.quote(word) for word in (*words, "--noproxy", "*"))
+        by_curl = subprocess.run(
+            ["sh", "-c", line], capture_output=True, check=True, text=True, timeout=SECONDS
+        )
+        assert '"results"' in by_curl.stdout
+    return answer
+
+
+def test_a_user_starts_it_for_the_first_and_second_time(tmp_path: Path) -> None:
+    """Also behind a proxy that leads nowhere: the local run talks to itself."""
+    nowhere = f"http://127.0.0.1:{free_port()}"
+    proxies = dict.fromkeys(("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"), nowhere)
+    with run(tmp_path, NO_PROXY="", no_proxy="", **proxies) as first:
+        answer = pasted(first.request)
+        assert "demo month: 100%" in first.output
+        assert [result["rank"] for result in answer["results"]] == [1, 2, 3]
+        assert [result["status"] for result in answer["results"]] == ["won", "ranked", "ranked"]
+        assert answer["degraded"] == []
+        assert httpx.get(f"{first.url}/docs", trust_env=False).is_success
+        [server] = first.servers()
+        assert is_alive(server)
+        first.signal(signal.SIGINT)
+        assert first.end() == 0
+        assert "Traceback" not in first.output
+    with run(tmp_path, JWT_ISSUER="acme", JWT_AUDIENCE="shop") as second:
+        again = pasted(second.request)
+        assert "demo month" not in second.output
+        for before, after in zip(answer["results"], again["results"], strict=True):
+            assert after["bid_id"] == before["bid_id"]
+            assert after["predicted_ctr"] == pytest.approx(before["predicted_ctr"], rel=1e-3)
+        second.signal(signal.SIGTERM)
+        assert second.end() == 0
+
+
+def test_a_user_closes_its_terminal_halfway_through_the_month(tmp_path: Path) -> None:
+    with run(tmp_path) as interrupted:
+        interrupted.wait_for(r"demo month: +[1-9]\d*%")
+        interrupted.signal(signal.SIGHUP)
+        assert interrupted.end() == 0
+        assert "Traceback" not in interrupted.output
+    with running(tmp_path, 0) as stack, Client(stack.url, stack.token("admin")) as client:
+        demo.load_once(client, tmp_path, threading.Event())
+        assert_month_is_counted_once(client, tmp_path)
+
+
+def assert_month_is_counted_once(client: Client, home: Path) -> None:
+    """What was observed in every cell is what the month's events add up to."""
+    marker = re.search(r'"until": "(.*?)"', (home / "demo.json").read_text())
+    assert marker is not None
+    until = datetime.fromisoformat(marker[1])
+    names = ("brand_id", "partner_id", "slot_id")
+
+    def cell(event: dict[str, Any]) -> list[str]:
+        return [event[name] for name in names]
+
+    for place, of_place in groupby(sorted(demo.events(until), key=cell), cell):
+        month = list(of_place)
+        query = "&".join(f"{name}={value}" for name, value in zip(names, place, strict=True))
+        since = min(event["event_time"] for event in month).replace("+00:00", "Z")
+        observed = ok(client.call("GET", f"/api/roas?{query}&from={since}"))["observed"]
+        for kind in ("impression", "click", "conversion"):
+            assert observed[f"{kind}s"] == sum(event["count"] for event in month if event["type"] == kind)
+        for money in ("cost", "revenue"):
+            assert Decimal(observed[money]) == sum(Decimal(event[money]) for event in month)
+
+
+@pytest.fixture
+def _handlers() -> Iterator[None]:
+    """`run` takes the signals of the process it is called in; they are given back."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("_handlers")
+class TestWhatCanNotStart:
+    @pytest.mark.parametrize(
+        ("name", "value", "said", "code"),
+        [
+            ("PORT", "abc", "--port", 2),
+            ("PORT", "70000", "--port", 2),
+            ("PORT", "-1", "--port", 2),
+            ("DATABASE_URL", "oracle://scott:secret@127.0.0.1/x", "DATABASE_URL", 1),
+            ("DATABASE_URL", "mysql+pymysql://u:secret@127.0.0.1:1/x", "127.0.0.1", 1),
+            ("REDIS_URL", "http://:secret@127.0.0.1", "REDIS_URL", 1),
+            ("ADBID_HOME", "/dev/null", "/dev/null", 1),
+        ],
+    )
+    def test_says_why(
+        self,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+        name: str,
+        value: str,
+        said: str,
+        code: int,
+    ) -> None:
+        for setting, its_value in {"ADBID_HOME": str(tmp_path), "PORT": "0", name: value}.items():
+            monkeypatch.setenv(setting, its_value)
+        assert exit_code("run", "--no-demo") == code
+        error = capsys.readouterr().err
+        assert said in error
+        assert "secret" not in error
+
+    def test_says_that_the_port_is_taken(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setenv("ADBID_HOME", str(tmp_path))
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            monkeypatch.setenv("PORT", str(taken.getsockname()[1]))
+            assert exit_code("run", "--no-demo") == 1
+        assert "in use" in capsys.readouterr().err
+
+
+def exit_code(*arguments: str) -> int:
+    with warnings.catch_warnings(action="ignore", category=ResourceWarning):
+        try:
+            return main(arguments)
+        except SystemExit as end:
+            return int(str(end.code))
+        finally:
+            gc.collect()  # the command's process would end here, and close what a failed start left open
+
+
+@pytest.fixture(scope="module")
+def loaded(product: Product, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Client, Path]]:
+    """The month in a product of this process, where its load can be stopped at a chosen batch."""
+    home = tmp_path_factory.mktemp("demo")
+    stop = threading.Event()
+    stop.set()
+    with Client(product.url, product.token("admin")) as client:
+        demo.load_once(client, home, stop)  # ends after its first batch, as Ctrl-C would have it
+        assert '"complete": false' in (home / "demo.json").read_text()
+        stop.clear()
+        demo.load_once(client, home, stop)
+        assert '"complete": true' in (home / "demo.json").read_text()
+        yield client, home
+
+
+class TestTheMonth:
+    def test_is_counted_once_though_it_was_interrupted(self, loaded: tuple[Client, Path]) -> None:
+        assert_month_is_counted_once(*loaded)
+
+    def test_is_not_loaded_into_a_database_with_data_of_its_own(
+        self, loaded: tuple[Client, Path], tmp_path: Path
+    ) -> None:
+        demo.load_once(loaded[0], tmp_path, threading.Event())
+        assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.parametrize("brand", demo.BRANDS, ids=lambda brand: brand.name)
+    def test_is_learned_from(self, loaded: tuple[Client, Path], brand: demo.DemoBrand) -> None:
+        """The CTR of each cell of the busiest slots comes near the truth that the month was drawn from."""
+        slots = [slot for slot in demo.SLOTS if slot.daily >= 6000]
+        bids = [
+            {
+                "id": f"{slot.id}-{device}",
+                "brand_id": brand.id,
+                "partner_id": slot.partner,
+                "slot_id": slot.id,
+                "device_type": device,
+                "creative_type": "banner",
+                "pricing_model": brand.pricing_model,
+                "amount": brand.amount,
+                "currency": "USD",
+            }
+            for slot in slots
+            for device in demo.DEVICES
+        ]
+        answer = ok(loaded[0].call("POST", "/api/score", {"id": "r", "dry_run": True, "bids": bids}))
+        predicted = {result["bid_id"]: result["predicted_ctr"] for result in answer["results"]}
+        for slot in slots:
+            for device in demo.DEVICES:
+                truth = demo.true_ctr(brand, slot, device)
+                assert predicted[f"{slot.id}-{device}"] == pytest.approx(truth, rel=0.15), (slot.id, device)
