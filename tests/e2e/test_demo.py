@@ -299,7 +299,11 @@ class TestTheMonth:
         ]
         answer = ok(loaded[0].call("POST", "/api/score", {"id": "r", "dry_run": True, "bids": bids}))
         predicted = {result["bid_id"]: result["predicted_ctr"] for result in answer["results"]}
-        for slot in slots:
-            for device in demo.DEVICES:
-                truth = demo.true_ctr(brand, slot, device)
-                assert predicted[f"{slot.id}-{device}"] == pytest.approx(truth, rel=0.15), (slot.id, device)
+        errors = {
+            f"{slot.id}-{device}": predicted[f"{slot.id}-{device}"] / demo.true_ctr(brand, slot, device) - 1
+            for slot in slots
+            for device in demo.DEVICES
+        }
+        # Some 300 clicks still count in a cell: a standard error of 6 %.
+        assert all(abs(error) < 0.25 for error in errors.values()), errors
+        assert sum(map(abs, errors.values())) / len(errors) < 0.1, errors
