@@ -244,6 +244,23 @@ def test_an_event_is_counted_once_when_redis_hangs(
     same(served, score(admin))
 
 
+@pytest.mark.xfail(
+    strict=True, reason="what stayed pending is added by the next report alone, not by a score"
+)
+def test_an_event_is_seen_though_redis_hung_and_no_other_follows(
+    product: Product, admin: httpx.Client, clock: Clock
+) -> None:
+    score(admin)
+    with Frozen(product.redis):
+        assert report(admin, event("alone-1", count=5_000)) == ["accepted"]
+    clock.now += timedelta(seconds=60)
+    score(admin)
+    served = score(admin)
+    with redis_of(product) as client:
+        client.flushall()
+    same(served, score(admin))
+
+
 def test_an_event_is_counted_once_when_redis_hangs_halfway(
     product: Product, admin: httpx.Client, clock: Clock
 ) -> None:
@@ -270,6 +287,18 @@ def test_an_event_is_counted_once_when_redis_hangs_halfway(
     with redis_of(product) as client:
         client.flushall()
     same(served, score(admin))
+
+
+@pytest.mark.xfail(strict=True, reason="the same evidence counts at every level: 1e-5 and less")
+def test_a_new_brand_is_not_worthless_after_its_first_thousand_impressions(
+    product: Product, admin: httpx.Client
+) -> None:
+    """Impressions are reported before their clicks. Beta(3, 97) would still say 3 / 1,100."""
+    read = ok(admin.get(f"/api/brands/{quote(BRAND)}"))
+    ok(admin.post("/api/brands", json={**read, "id": "new", "name": "new", "vertical": "new"}), 201)
+    assert report(admin, event("new-1", brand_id="new", count=1_000)) == ["accepted"]
+    [result] = score(admin, {**BID, "brand_id": "new"})
+    assert 0.0003 < result["predicted_ctr"] < 0.03
 
 
 def test_many_reporters_at_once_are_all_counted(product: Product, admin: httpx.Client) -> None:
