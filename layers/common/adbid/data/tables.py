@@ -197,6 +197,9 @@ performance_event = _table(
     _required("current_revenue", Money),
     _required("state", text(16)),
     _required("body_hash", digest(32)),
+    Column(
+        "budget_day", Date
+    ),  # in the brand's time zone, what its cost is booked on; unknown for old events
     Index(None, "event_time"),
 )
 
@@ -219,6 +222,20 @@ performance = _table(
     Index(None, "partner_id", "bucket_start"),
 )
 
+brand_day = _table(
+    "brand_day",  # a brand's days in its own time zone: by the events' time, and what was spent by budget day
+    _required("brand_id", Id, primary_key=True),
+    _required("day", Date, primary_key=True),
+    _required("impressions", BigInteger),
+    _required("clicks", BigInteger),
+    _required("conversions", BigInteger),
+    _required("cost", Money),
+    _required("revenue", Money),
+    _required("spent", Money),
+    _required("revision", BigInteger),  # counts its changes: of two copies the higher one is newer
+    Index(None, "day"),
+)
+
 performance_delta = _table(
     "performance_delta",  # the outbox: increments committed here, still to be added in Redis
     _serial(),
@@ -227,6 +244,18 @@ performance_delta = _table(
     _required("payload", Blob),
     Index(None, "applied_at"),
     sqlite_autoincrement=True,  # a number is never given twice, even after its row is gone
+)
+
+ledger_snapshot = _table(
+    "ledger_snapshot",  # what Redis held of a budget day when the monitor last looked
+    _required("brand_id", Id, primary_key=True),
+    _required("day", Date, primary_key=True),
+    _required("taken_at", UtcDateTime),
+    Column("budget", Money),
+    _required("reserved", Money),
+    _required("granted", Money),
+    _required("reservations", Blob),  # the open ones
+    Index(None, "day"),
 )
 
 # What is learned ---------------------------------------------------------------------------------

@@ -1,0 +1,114 @@
+"""The ledger's rules: what a win reserves, on which day it is booked, and when it ends.
+
+Money is in whole micros of the brand's currency. One won bid is one impression. A reservation is granted
+only while spent + reserved + cost ≤ budget, and ends exactly once: at its charging event, or when its time
+is over. What is really paid is booked on the decision's budget day, however late it is heard of.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+CHARGED_BY = {"CPM": "impression", "CPC": "click", "CPA": "conversion"}
+"""The event that a brand pays for, by pricing model."""
+
+BUDGET_EXHAUSTED, LEDGER_UNAVAILABLE = "budget_exhausted", "ledger_unavailable"
+"""Why a candidate that was next in line did not get its slot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What a brand may spend on `day`: `micros`, as of the brand's `version` (a newer one replaces it)."""
+
+    day: date
+    micros: int
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An eligible bid: its predicted cost, rounded up; `budget` is None where spend is not limited."""
+
+    bid_id: str
+    brand_id: str
+    partner_id: str
+    slot_id: str
+    pricing_model: str
+    day: date
+    micros: int
+    budget: Budget | None
+
+
+@dataclass(frozen=True, slots=True)
+class Won:
+    """A bid that won its slot: what it reserved (0 without a budget), booked on the brand's `day`."""
+
+    decision_id: str
+    bid_id: str
+    brand_id: str
+    partner_id: str
+    slot_id: str
+    pricing_model: str
+    day: date
+    micros: int
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A brand's budget day as the ledger holds it. `granted` sums all that was ever reserved on it;
+    `revision` counts the changes of `spent` in MySQL; `budget` is None before the first reservation."""
+
+    brand_id: str
+    day: date
+    budget: int | None
+    spent: int
+    revision: int
+    reserved: int
+    granted: int
+
+    @property
+    def remaining(self) -> int | None:
+        """What may still be reserved, never below 0; None without a budget."""
+        return None if self.budget is None else max(0, self.budget - self.spent - self.reserved)
+
+    @property
+    def overrun(self) -> int:
+        """What actual prices took beyond the budget."""
+        return 0 if self.budget is None else max(0, self.spent - self.budget)
+
+
+@dataclass(frozen=True)
+class Lifetimes:
+    """How long a reservation waits for its charging event, by pricing model.
+
+    Longer than the usual delay, or money is promised twice; not much longer, or what will never be charged
+    keeps the budget from being used.
+    """
+
+    cpm: timedelta = timedelta(minutes=5)
+    cpc: timedelta = timedelta(minutes=30)
+    cpa: timedelta = timedelta(hours=1)
+
+    def of(self, pricing_model: str) -> timedelta:
+        lifetime: timedelta = getattr(self, pricing_model.lower())
+        return lifetime
+
+
+def budget_day(at: datetime, timezone: str) -> date:
+    """The day that `at` belongs to in an IANA time zone. Its 23, 24 or 25 hours all have the one budget."""
+    return at.astimezone(_zone(timezone)).date()
+
+
+def day_bounds(day: date, timezone: str) -> tuple[datetime, datetime]:
+    """[start, end) of a budget day, in UTC."""
+    zone = _zone(timezone)
+    start, end = (
+        datetime(one.year, one.month, one.day, tzinfo=zone) for one in (day, day + timedelta(days=1))
+    )
+    return start.astimezone(UTC), end.astimezone(UTC)
+
+
+@lru_cache(maxsize=1024)
+def _zone(timezone: str) -> ZoneInfo:
+    return ZoneInfo(timezone)
