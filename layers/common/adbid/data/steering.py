@@ -6,6 +6,7 @@
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from redis import Redis
 
@@ -70,7 +71,7 @@ class SteeringStore:
         found: dict[str, Steering] = {}
         for start in range(0, len(brands), _AT_ONCE):
             some = brands[start : start + _AT_ONCE]
-            values = self._redis.mget([steering_key(brand) for brand in some])
+            values: list[Any] = self._redis.mget([steering_key(brand) for brand in some])
             found.update(
                 (brand, read_steering(value))
                 for brand, value in zip(some, values, strict=True)
