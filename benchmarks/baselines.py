@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from adbid.domain.context import LEVELS
 from adbid.domain.decay import MEASURES
-from adbid.domain.posterior import ROOT_ALPHA, ROOT_BETA, beta_posterior, chain
+from adbid.domain.posterior import ROOT_ALPHA, ROOT_BETA, beta_posterior, chain, own, prior_variances
 from adbid.domain.replay import ABSENT, Log
-from adbid.domain.response import TARGETS, ResponseParameters
+from adbid.domain.response import TARGETS, ResponseParameters, roots
 from functions.retrain.samples import History
 
 Array = NDArray[np.float64]
@@ -60,10 +60,10 @@ def _cell(sums: Array, cells: NDArray[np.intp]) -> Array:
 
 def _chain(sums: Array, parameters: ResponseParameters) -> Array:
     """[targets, rows]: the posterior chain on undecayed sums."""
-    successes = np.ascontiguousarray(sums[:, :, _SUCCESS].transpose(2, 1, 0))
-    trials = np.ascontiguousarray(sums[:, :, _TRIAL].transpose(2, 1, 0))
-    root = np.array([0.0 if name in ("revenue", "cost") else ROOT_ALPHA / 100.0 for name in _NAMES])
-    means: Array = chain(successes, trials, parameters.strength_array, root)[:, -1]
+    successes = np.ascontiguousarray(sums[:, :, _SUCCESS].transpose(1, 2, 0))
+    trials = np.ascontiguousarray(sums[:, :, _TRIAL].transpose(1, 2, 0))
+    variances = prior_variances(parameters.strength_array.T, trials)
+    means: Array = chain(own(successes), own(trials), variances, roots(successes[0], trials[0]))[0][-1]
     return means
 
 

@@ -168,14 +168,21 @@ class DecisionCache:
 
 
 class LocalServer:
-    """The gateway on a port of 127.0.0.1, 0 for a free one. Raises `OSError` when the port is taken."""
+    """The gateway on a port of 127.0.0.1, 0 for a free one. Raises `OSError` when the port is taken.
+
+    It has the port from its making on, until it has served or is closed; leaving `with` closes it.
+    """
 
     def __init__(self, gateway: Gateway, port: int = 0) -> None:
         self._gateway = gateway
         # Named as TCP, so that asyncio turns Nagle's algorithm off: it would cost 40 ms an answer.
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._socket.bind((HOST, port))
+        try:
+            self._socket.bind((HOST, port))
+        except OSError:
+            self._socket.close()
+            raise
         config = uvicorn.Config(
             gateway,
             lifespan="off",
@@ -187,6 +194,17 @@ class LocalServer:
         )
         self._server = uvicorn.Server(config)
 
+    def close(self) -> None:
+        """Give the port back, and end the functions' threads."""
+        self._socket.close()
+        self._gateway.close()
+
+    def __enter__(self) -> LocalServer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     @property
     def url(self) -> str:
         """Where it answers, without a slash at the end."""
@@ -197,7 +215,7 @@ class LocalServer:
         try:
             self._server.run(sockets=[self._socket])
         finally:
-            self._gateway.close()
+            self.close()
 
     @contextmanager
     def running(self) -> Iterator[str]:

@@ -2,8 +2,9 @@
 
 A row is a day of one campaign, engagement, placement and banner. It becomes an impression event with the
 displays and their cost, a click event with the revenue (which the log books on clicks), and a conversion
-event with the count alone. Ids derive from the row, so that a repeat counts nothing twice. Rows that
-contradict themselves are reported; clicks are clipped to displays.
+event with the count alone. Ids derive from the row and from how many rows alike came before it, so that a
+repeated load counts nothing twice, and each row of a log counts. Rows that contradict themselves are said;
+clicks are clipped to displays.
 """
 
 import argparse
@@ -14,7 +15,7 @@ import sys
 import time
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import IO, Any
@@ -25,7 +26,8 @@ from tqdm import tqdm
 from local.client import ApiError, Client
 from local.home import home
 from local.keys import LocalIssuer
-from local.stack import CANNOT_START, Stack, add_port, running
+from local.occupancy import occupant
+from local.stack import CANNOT_START, Stack, running
 
 COUNTS = ("displays", "clicks", "post_click_conversions")
 AMOUNTS = ("cost", "revenue")
@@ -38,9 +40,9 @@ Row = dict[str, str]
 def configure(parser: argparse.ArgumentParser) -> None:
     """The arguments of `load`."""
     parser.add_argument("file", type=Path, help="the log, CSV or gzipped CSV")
-    add_port(parser)
     parser.add_argument(
-        "--url", help="a running product (default: the one on --port, or one started for this)"
+        "--url",
+        help="a running product (default: the one that `make run` has started, or one for this alone)",
     )
     parser.add_argument("--token", help="an admin token for --url (default: one of the local issuer)")
 
@@ -52,13 +54,14 @@ def run(arguments: argparse.Namespace) -> int:
     except (OSError, ValueError) as error:
         print(f"cannot read {arguments.file}: {error}", file=sys.stderr)
         return 1
-    url = arguments.url or f"http://127.0.0.1:{arguments.port}"
     try:
-        if arguments.url or _answers(url):
+        there = None if arguments.url else occupant(home())
+        url = there.url if there else arguments.url
+        if url:
             token = arguments.token or Stack(url, LocalIssuer.open(home())).token("admin")
             with Client(url, token) as client:
                 return _load(client, rows)
-        print("nothing is running there: starting the product for this load")
+        print("nothing is running: starting the product for this load")
         with running(home(), 0) as stack, Client(stack.url, stack.token("admin")) as client:
             return _load(client, rows)
     except (ApiError, httpx.TransportError) as error:
@@ -112,8 +115,17 @@ def contradictions(row: Row) -> list[str]:
     return found
 
 
-def events(row: Row) -> Iterator[dict[str, Any]]:
-    """A row as events, at noon UTC of its day."""
+def log_events(rows: Iterable[Row]) -> Iterator[dict[str, Any]]:
+    """All rows of a log as events."""
+    seen: Counter[tuple[str, ...]] = Counter()
+    for row in rows:
+        alike = tuple([row[column] for column in sorted(COLUMNS)])
+        seen[alike] += 1
+        yield from events(row, seen[alike])
+
+
+def events(row: Row, occurrence: int = 1) -> Iterator[dict[str, Any]]:
+    """A row as events, at noon UTC of its day; `occurrence` tells it from rows of the log that are alike."""
     common = {
         "event_time": f"{row['date']}T12:00:00+00:00",
         "brand_id": row["campaign_number"],
@@ -124,6 +136,7 @@ def events(row: Row) -> Iterator[dict[str, Any]]:
         "currency": CURRENCY,
     }
     key = f"{row['date']}|{row['campaign_number']}|{row['placement']}|{row['banner']}"
+    key += f"|{occurrence}" if occurrence > 1 else ""
     displays, clicks, conversions = (int(row[column]) for column in COUNTS)
     clicks = min(clicks, displays)
     cost, revenue = row["cost"], row["revenue"]
@@ -144,19 +157,12 @@ def events(row: Row) -> Iterator[dict[str, Any]]:
             }
 
 
-def _answers(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/healthz", timeout=2, trust_env=False).is_success
-    except httpx.TransportError:
-        return False
-
-
 def _load(client: Client, rows: list[Row]) -> int:
     _catalog(client, rows)
     odd = Counter(reason for row in rows for reason in contradictions(row))
     for reason, number in odd.items():
         print(f"{number} rows contradict themselves: {reason}")
-    every = [event for row in rows for event in events(row)]
+    every = list(log_events(rows))
     outcome: Counter[str] = Counter()
     refused: list[dict[str, Any]] = []
     started = time.monotonic()

@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +20,13 @@ from adbid import wiring
 from adbid.settings import CacheSettings, DatabaseSettings, SettingsError, read_settings
 from local import demo, learning
 from local.client import ApiError, Client
-from local.embedded import redis_server, sqlite_url
-from local.gateway import Gateway, LocalServer
+from local.embedded import redis_server, sqlite_url, stop_leftover
+from local.gateway import TEMPLATE, Gateway, LocalServer
 from local.home import home
 from local.keys import LocalIssuer
+from local.occupancy import occupied
+from local.schedule import Scheduler
+from local.template import load_template, read_schedules
 from local.tokens import mint
 
 DEFAULT_PORT = 8000
@@ -31,7 +34,8 @@ THREADS = 4  # per function; a Lambda would start an instance each
 TOKEN_SECONDS = 12 * 3600
 
 CANNOT_START = (OSError, OperationalError, SettingsError)
-"""What `running` raises: the port is taken, a folder can't be written, a server or a setting is wrong."""
+"""What `running` raises: a product runs on the folder already, the port is taken, the folder can't be
+written, a server or a setting is wrong."""
 
 
 @dataclass(frozen=True)
@@ -68,36 +72,51 @@ def _port(text: str) -> int:
 
 
 @contextmanager
-def running(folder: Path, port: int) -> Iterator[Stack]:
+def running(folder: Path, port: int, *, schedules: bool = False) -> Iterator[Stack]:
     """Every part started, the database migrated, the API served from another thread.
 
-    `DATABASE_URL` and `REDIS_URL` name real servers to use instead of the embedded ones. Raises what
-    CANNOT_START says.
+    With `schedules`, functions are also called as often as the template says. `DATABASE_URL` and `REDIS_URL`
+    name real servers to use instead of the embedded ones. Raises what CANNOT_START says.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    issuer = LocalIssuer.open(folder)
     with ExitStack() as stack:
+        announce = stack.enter_context(occupied(folder))
+        stop_leftover(folder)
+        issuer = LocalIssuer.open(folder)
         gateway = Gateway(documents={"/.well-known/jwks.json": issuer.jwks()}, concurrency=THREADS)
-        server = LocalServer(gateway, port)
-        environment = {
+        stack.callback(gateway.close)
+        server = stack.enter_context(LocalServer(gateway, port))
+        where = {
             "DATABASE_URL": os.environ.get("DATABASE_URL") or sqlite_url(folder),
-            "DATABASE_POOL_SIZE": os.environ.get("DATABASE_POOL_SIZE") or "16",
-            "MODELS_DIR": os.environ.get("MODELS_DIR") or str(folder / "models"),
+            "MODELS_DIR": str(Path(os.environ.get("MODELS_DIR") or folder / "models").resolve()),
             "REDIS_URL": os.environ.get("REDIS_URL") or stack.enter_context(redis_server(folder)),
-            "JWKS_URL": os.environ.get("JWKS_URL") or f"{server.url}/.well-known/jwks.json",
-            "POWERTOOLS_METRICS_DISABLED": "true",
-            "POWERTOOLS_LOG_LEVEL": os.environ.get("LOG_LEVEL") or "WARNING",
         }
-        stack.enter_context(_environment(environment))
-        for settings in (DatabaseSettings, CacheSettings):  # so that what is wrong shows now
-            read_settings(settings, os.environ)
+        settings = {
+            "DATABASE_POOL_SIZE": os.environ.get("DATABASE_POOL_SIZE") or "16",
+            "JWKS_URL": os.environ.get("JWKS_URL") or f"{server.url}/.well-known/jwks.json",
+        }
+        stack.enter_context(environment(where | settings | quiet()))
+        for kind in (DatabaseSettings, CacheSettings):  # so that what is wrong shows now
+            read_settings(kind, os.environ)
         migrations.upgrade(wiring.database())
         gateway.load()
-        yield Stack(stack.enter_context(server.running()), issuer)
+        scheduler = Scheduler(read_schedules(load_template(TEMPLATE)) if schedules else ())
+        stack.callback(scheduler.close)
+        scheduler.load()
+        url = stack.enter_context(server.running())
+        stack.enter_context(scheduler.running())
+        announce(url, where)
+        yield Stack(url, issuer)
+
+
+def quiet() -> dict[str, str]:
+    """Settings that leave the terminal to what the user should see."""
+    level = os.environ.get("LOG_LEVEL") or "WARNING"
+    return {"POWERTOOLS_METRICS_DISABLED": "true", "POWERTOOLS_LOG_LEVEL": level}
 
 
 @contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
+def environment(values: Mapping[str, str]) -> Iterator[None]:
     """The variables the functions read, for the length of a `with` block."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
@@ -127,7 +146,7 @@ def run(arguments: argparse.Namespace) -> int:
         signal.signal(number, lambda *_: stop.set())
     started = time.monotonic()
     try:
-        with running(home(), arguments.port) as stack:
+        with running(home(), arguments.port, schedules=True) as stack:
             if not arguments.no_demo:
                 with Client(stack.url, stack.token("admin")) as client:
                     demo.load_once(client, home(), stop)

@@ -69,10 +69,8 @@ def serve(resource: Resource[Any]) -> None:
     sent = documented(resource.body)
 
     @app.get(resource.path, summary=f"List: {name}", responses={200: {"model": _page(resource)}}, **common)
-    async def list_items(
-        claims: Admin, limit: Annotated[int, Query(ge=1, le=200)] = 50, cursor: str | None = None
-    ) -> Response:
-        page = wiring.administration().list(kind, cursor=cursor, limit=limit)
+    async def list_items(claims: Admin, query: Annotated[models.ListQuery, Query()]) -> Response:
+        page = wiring.administration().list(kind, cursor=query.cursor, limit=query.limit)
         items = [resource.document(item) for item in page.items]
         return _json({"items": items, "next_cursor": page.next_cursor})
 

@@ -59,6 +59,15 @@ Time = Annotated[
 ]
 
 
+class ListQuery(BaseModel):
+    """Which page of a list is asked for."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    cursor: str | None = None
+
+
 class Body(BaseModel):
     """What may be sent for any kind. The times may be sent back as they were read; they are ignored."""
 

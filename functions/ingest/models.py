@@ -24,7 +24,7 @@ from typing_extensions import TypedDict
 from adbid.domain.context import CONTEXT_DIMENSIONS
 from adbid.domain.errors import Invalid
 from adbid.domain.events import ADJUSTMENTS, OUTCOMES, Event
-from adbid.engine.performance import Result, rejected
+from adbid.engine.batch import Result, rejected
 from adbid.web.problems import field_errors
 from adbid.web.schema import Country, Currency, Id, Moment, Money
 

@@ -27,14 +27,16 @@ _ROWS_FOR_THREADS = 50_000  # with fewer, threads wait for each other longer tha
 def handler(event: dict[str, Any], context: Any, progress: Progress | None = None) -> dict[str, Any]:
     """{"action": "retrain"} or {"action": "rollback", "version": …} in; what became of it out.
 
-    `status` is published, refused (with `reason` and `detail`) or skipped. Raises what keeps it from knowing
-    (Unavailable, NotFound for a version that isn't there …): then nothing has changed either.
+    `status` is published, refused (with `reason` and `detail`) or skipped. Unless it was skipped, the brands'
+    prices are solved anew (`priced_brands`: how many; null where last night's stay). Raises what keeps it
+    from knowing (Unavailable, NotFound for a version that isn't there …): then nothing has changed either.
     """
     asked = read_event(event)
     try:
         if isinstance(asked, Rollback):
             return _rollback(asked.version)
-        return _retrain(asked.until, _remaining(context), progress or _log)
+        answer = _retrain(asked.until, _remaining(context), progress or _log)
+        return answer | {"priced_brands": _solve_prices()} if answer["status"] != "skipped" else answer
     except RedisError as error:
         count("retrain_failed_total", reason="redis_unavailable")
         raise Unavailable("redis_unavailable", "Redis cannot be reached right now.") from error
@@ -70,6 +72,16 @@ def _retrain(until: datetime | None, remaining: Callable[[], float], progress: P
     observe_seconds("retrain_seconds", seconds)
     logger.info("published model %s", published.version, metrics=published.metrics, seconds=round(seconds, 1))
     return {"status": "published", "version": published.version, "metrics": published.metrics}
+
+
+def _solve_prices() -> int | None:
+    """How many brands got new prices, whatever became of the model; None where last night's stay."""
+    try:
+        return len(wiring.nightly_prices().solve(wiring.now()))
+    except Unavailable as error:
+        count("duals_failed_total", reason=error.code)
+        logger.warning("last night's prices stay: %s", error)
+        return None
 
 
 def _rollback(version: str) -> dict[str, Any]:

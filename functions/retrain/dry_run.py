@@ -10,7 +10,8 @@ from adbid.domain.context import CONTEXT_DIMENSIONS, LEVELS
 from adbid.domain.decay import MEASURES
 from adbid.domain.evaluation import Evaluation
 from adbid.domain.replay import ABSENT
-from adbid.engine.scoring import Bid, ScoringEngine
+from adbid.engine.scoring import ScoringEngine
+from adbid.engine.terms import Bid
 from adbid.ml.model import Model
 from functions.retrain.samples import History
 
@@ -65,7 +66,7 @@ def rehearse(
 
     def answers(model: Model) -> Evaluation:
         return engine.score(
-            bids, decision="dry-run", now=now, visible_partners=None, explore=False, model=model
+            bids, decision="dry-run", now=now, visible_partners=None, dry_run=True, explore=False, model=model
         ).evaluation
 
     ours, theirs = answers(challenger), answers(champion)

@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from adbid.engine.scoring import Decision
+from adbid.engine.decision import Decision
 from adbid.ml.explain_prediction import Explanation
 
 
@@ -14,7 +14,7 @@ def encode(request_id: str, decision: Decision, *, feature_values: bool) -> byte
 
     Explanations show the features' own values only with `feature_values`: some tell other tenants' volumes.
     """
-    evaluation, terms = decision.evaluation, decision.terms
+    evaluation = decision.evaluation
     columns = zip(
         evaluation.score.tolist(),
         evaluation.value_per_impression.tolist(),
@@ -23,31 +23,23 @@ def encode(request_id: str, decision: Decision, *, feature_values: bool) -> byte
         evaluation.revenue.tolist(),
         evaluation.cost.tolist(),
         evaluation.roas.tolist(),
-        terms.lambda_.tolist(),
-        terms.weight.tolist(),
+        decision.lambda_.tolist(),
+        decision.weight.tolist(),
         evaluation.rank.tolist(),
         evaluation.quality.factor.tolist(),
         evaluation.quality.parts.tolist(),
         strict=True,
     )
     rows = list(columns)
-    strategies = {
-        brand_id: {
-            "id": brand.strategy.id,
-            "name": brand.strategy.name,
-            "multiplier": brand.strategy.multiplier,
-        }
-        for brand_id, brand in decision.hot.brands.items()
-    }
+    ids, slots, slot_ids = decision.offers.ids, decision.offers.slot.tolist(), decision.offers.slot_ids
     results: list[dict[str, Any]] = []
     for place in evaluation.order.tolist():
-        bid = decision.bids[place]
         score, value, ctr, cvr, revenue, cost, roas, lambda_, weight, rank, factor, parts = rows[place]
         placement, partner, device, creative, hour = parts
         results.append(
             {
-                "bid_id": bid["id"],
-                "slot_id": bid["slot_id"],
+                "bid_id": ids[place],
+                "slot_id": slot_ids[slots[place]],
                 "rank": rank or None,
                 "status": "won" if rank == 1 else "ranked" if rank else "rejected",
                 "reasons": evaluation.reasons[place],
@@ -60,7 +52,7 @@ def encode(request_id: str, decision: Decision, *, feature_values: bool) -> byte
                 "predicted_roas": roas,
                 "lambda": lambda_,
                 "portfolio_weight": weight,
-                "strategy": strategies.get(bid["brand_id"]),
+                "strategy": decision.strategies.get(decision.brand_ids[place]),
                 "quality": {
                     "factor": factor,
                     "placement": placement,
@@ -71,6 +63,8 @@ def encode(request_id: str, decision: Decision, *, feature_values: bool) -> byte
                 },
             }
         )
+        if decision.picks[place] is not None:
+            results[-1]["pick"] = decision.picks[place]
         if decision.explanations is not None:
             explanation = decision.explanations[place]
             results[-1]["explanation"] = explanation and _explained(explanation, feature_values)

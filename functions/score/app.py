@@ -45,7 +45,8 @@ async def score(request: Request) -> Response:
         now=wiring.now(),
         visible_partners=claims.partners,
         at=asked.get("at"),
-        explore=not dry_run,
+        dry_run=dry_run,
+        explore=asked.get("explore", not dry_run),
         explain=asked.get("explain", False),
     )
     answer = encode(asked["id"], decision, feature_values=claims.is_admin)
@@ -58,8 +59,10 @@ async def score(request: Request) -> Response:
 
 @app.get("/healthz", summary="Liveness and what is served", tags=["health"])
 async def health() -> Health:
-    """Answers without asking any database."""
+    """Answers without asking any database, from what this instance last saw."""
     model, degraded = wiring.model_loader().serving()
+    if wiring.hot_store().is_down:
+        degraded = (*degraded, "cache_unavailable")
     return Health(status="ok", model_version=model.version, degraded=list(degraded))
 
 

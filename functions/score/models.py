@@ -75,6 +75,15 @@ class ScoreRequest(TypedDict):
     id: Annotated[Id, Field(description="names the request: a repeat with the same id is the same decision")]
     bids: Annotated[list[Bid], Field(min_length=1, max_length=1000)]
     dry_run: NotRequired[Annotated[bool, Strict(), Field(description="nothing is reserved or counted")]]
+    explore: NotRequired[
+        Annotated[
+            bool,
+            Strict(),
+            Field(
+                description="let bids probe and explore as their strategy says; by default unless `dry_run`"
+            ),
+        ]
+    ]
     explain: NotRequired[
         Annotated[bool, Strict(), Field(description="take each predicted revenue apart (at most 100 bids)")]
     ]
@@ -144,6 +153,11 @@ class Result(BaseModel):
     predicted_roas: float | None
     lambda_: float | None = Field(alias="lambda")
     portfolio_weight: float | None
+    pick: Literal["probe", "exploration"] | None = Field(
+        default=None,
+        description="of picked bids only, which pass `roas_throttled` and `negative_margin`: a probe is"
+        " scored without the price of the ROAS target, an exploration with a draw of its revenue",
+    )
     strategy: StrategyAnswer | None
     quality: QualityAnswer
     explanation: ExplanationAnswer | None = Field(default=None, description="with `explain` only")

@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -31,7 +32,7 @@ def bundle(market: None, admin: httpx.Client) -> dict[str, Any]:
         events.append({**common, "event_id": f"c{number}", **clicks})
     results = ok(admin.post("/api/performance", json={"events": events}))["results"]
     assert {result["status"] for result in results} == {"accepted"}
-    return {"id": "r", "bids": bids}
+    return {"bids": bids}  # each request has an id of its own: a repeat would be answered from the first
 
 
 def assert_scored(body: str | bytes) -> None:
@@ -43,8 +44,10 @@ def assert_scored(body: str | bytes) -> None:
 
 
 def test_a_hundred_bids_stay_far_below_25_ms(bundle: dict[str, Any], benchmark: BenchmarkFixture) -> None:
-    event = http_event("POST", "/api/score", bundle)
-    answer = benchmark.pedantic(handler, (event, None), warmup_rounds=5, rounds=60)
+    def asked() -> tuple[tuple[dict[str, Any], None], dict[str, Any]]:
+        return (http_event("POST", "/api/score", {**bundle, "id": uuid4().hex}), None), {}
+
+    answer = benchmark.pedantic(handler, setup=asked, warmup_rounds=5, rounds=60)
     assert answer["statusCode"] == 200
     assert_scored(answer["body"])
     if benchmark.enabled:  # it isn't where tests run side by side
@@ -55,9 +58,12 @@ def test_a_hundred_bids_over_http_too(
     bundle: dict[str, Any], admin: httpx.Client, benchmark: BenchmarkFixture
 ) -> None:
     """Through the local gateway, its authorizer and HTTP on both sides."""
-    body = json.dumps(bundle).encode()
-    sent = {"content": body, "headers": JSON}
-    answer = benchmark.pedantic(admin.post, ("/api/score",), sent, warmup_rounds=5, rounds=60)
+
+    def asked() -> tuple[tuple[str], dict[str, Any]]:
+        body = json.dumps({**bundle, "id": uuid4().hex}).encode()
+        return ("/api/score",), {"content": body, "headers": JSON}
+
+    answer = benchmark.pedantic(admin.post, setup=asked, warmup_rounds=5, rounds=60)
     assert answer.status_code == 200
     assert_scored(answer.content)
     if benchmark.enabled:

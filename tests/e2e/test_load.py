@@ -80,7 +80,6 @@ def read(path: Path) -> list[Row]:
 def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing here may reach a product that the user has running."""
     monkeypatch.setenv("ADBID_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("PORT", str(free_port()))
 
 
 @dataclass
@@ -168,6 +167,20 @@ def test_the_log_is_counted_once_to_the_cent(
     assert loaded(product, tmp_path / "log.csv.gz") == 0
     assert_reported(admin, rows)
     assert f"{number} duplicate" in capsys.readouterr().out
+
+
+def test_rows_that_are_alike_count_each(
+    product: Product, admin: Client, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """However often they are loaded, and wherever in the log they stand."""
+    row = {**small_log()[0], "campaign_number": "alike"}
+    rows = [row, {**row, "banner": "other"}, row, {**row, "post_click_sales_amount": "1"}]
+    for order in (rows, rows, rows[::-1]):
+        assert loaded(product, write(tmp_path / "log.csv", order)) == 0
+        assert_reported(admin, rows)
+    said = capsys.readouterr()
+    assert "4 rows" in said.out
+    assert "conflict" not in said.out
 
 
 def test_a_changed_row_is_a_conflict_and_counts_as_it_was(

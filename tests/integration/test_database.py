@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection, func, insert, select, text, update
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from adbid.data.database import Database, upsert
 from adbid.data.tables import brand_strategy, metadata, model_version, performance
@@ -85,6 +86,35 @@ def test_an_upsert_adds_replaces_and_leaves_alone(database: Database) -> None:
         102: ("first", 102, Decimal("0.000001")),
         103: ("second", 10, Decimal("0.1")),
     }
+
+
+def test_what_a_column_cannot_hold_is_refused_and_sums_are_exact_beyond_it(database: Database) -> None:
+    huge = Decimal("999999999999.999999")
+    amounts = [cell(place, brand_id="huge", cost=huge, revenue=-huge) for place in range(20, 40)]
+    database.transaction(lambda connection: upsert(connection, performance, amounts))
+    beyond: list[tuple[tuple[str, ...], dict[str, Any]]] = [
+        (("cost",), {"cost": Decimal("0.000001")}),
+        (("revenue",), {"revenue": Decimal("-0.000001")}),
+        (("cost",), {"cost": huge}),
+        ((), {"cost": huge + Decimal("0.000001")}),
+        ((), {"cost": Decimal(10) ** 18}),
+    ]
+    for add, values in beyond:
+        row = cell(20 if add else 41, **values)
+        with pytest.raises(DataError):
+            database.transaction(partial(upsert, table=performance, rows=[row], add=add))
+    upsert_clicks = partial(upsert, table=performance, rows=[cell(20, clicks=2**62)], add=("clicks",))
+    database.transaction(upsert_clicks)
+    with pytest.raises(DataError):
+        database.transaction(upsert_clicks)
+
+    def sums() -> list[tuple[Any, ...]]:
+        columns = [func.sum(performance.c[name]) for name in ("cost", "revenue", "clicks")]
+        query = select(*columns).where(performance.c.brand_id == "huge")
+        with database.read() as connection:
+            return [tuple(row) for row in connection.execute(query.group_by(performance.c.slot_id))]
+
+    assert sums() == [(20 * huge, -20 * huge, 2**62)]
 
 
 def test_what_is_read_is_what_was_written(database: Database) -> None:

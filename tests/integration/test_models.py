@@ -14,33 +14,12 @@ from adbid import wiring
 from adbid.data import model_versions
 from adbid.data.models import LocalFiles, ModelCache, ModelFiles, Pointer, RetrainLock, S3Files, checksum
 from adbid.domain.errors import Conflict, Invalid, NotFound, Unavailable
-from adbid.domain.learning import DEFAULTS
 from adbid.engine.models import BadModel, ModelLoader
 from adbid.engine.publishing import Candidate, Publisher
-from adbid.ml.artefact import dump
-from adbid.ml.features import EMPTY_VOCABULARY, SCHEMA_HASH
+from adbid.ml.features import SCHEMA_HASH
+from tests.support.candidates import candidate
 from tests.support.s3 import BUCKET, s3  # noqa: F401  # a fixture
 from tests.support.world import NOW, World, world  # noqa: F401  # a fixture
-
-
-def candidate(name: str) -> Candidate:
-    about = {
-        "schema": SCHEMA_HASH,
-        "parameters": DEFAULTS.to_json(),
-        "vocabulary": EMPTY_VOCABULARY.to_json(),
-        "revenue": {"weight": 0.0, "bias": 0.0},
-        "quality": None,
-        "name": name,
-    }
-    return Candidate.of(
-        dump(metadata=about, ensembles={}),
-        NOW,
-        training_from=NOW - timedelta(days=30),
-        training_to=NOW,
-        parameters=DEFAULTS.to_json(),
-        metrics={"name": name},
-        schema=SCHEMA_HASH,
-    )
 
 
 class Shop:

@@ -16,7 +16,7 @@ from adbid.data.counters import Counters, Generation, Increment
 from adbid.data.outbox import Delta, Outbox
 from adbid.data.tables import performance
 from adbid.domain.decay import quarter_hour
-from adbid.engine.performance import Result
+from adbid.engine.batch import Result
 from tests.support.performance import (  # noqa: F401  # fixtures
     CELL,
     CURRENT,
@@ -74,6 +74,19 @@ def test_a_process_that_ends_after_its_commit_leaves_what_drain_finishes(
     assert store.pending() == []
     store.check_redis()
     assert store.outbox.drain(CURRENT, later(), 10) == 0
+
+
+def test_whoever_looks_after_the_outbox_adds_what_nobody_comes_along_for(store: Store) -> None:
+    for number in range(5):
+        store.ingest([store.event(f"e{number}")], unreachable(store))
+    assert unreachable(store).drain_all(later(), 10) == 0
+    assert [store.outbox.drain_all(later(), 3) for _ in range(3)] == [3, 2, 0]
+    assert store.pending() == []
+    store.check_redis()
+    store.client.flushdb()  # nowhere to add: the rebuild takes care of it
+    store.ingest([store.event("e5")], unreachable(store))
+    assert store.outbox.drain_all(later(), 10) == 0
+    assert len(store.pending()) == 1
 
 
 def test_two_drains_at_once_add_once(store: Store) -> None:

@@ -2,30 +2,38 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import astuple, dataclass, replace
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import count
 from threading import Barrier
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
 import redis
 from sqlalchemy import delete, select
 
-from adbid.data import outbox, tables
+from adbid.data import brand_days, outbox, tables
 from adbid.data.counters import Counters, Generation, Increment, decayed, expand
 from adbid.data.database import Database
+from adbid.data.ledger import Ledger
 from adbid.data.outbox import Delta, Outbox
-from adbid.data.tables import performance, performance_delta
+from adbid.data.tables import brand_day, performance, performance_delta, performance_event
 from adbid.domain.context import CONTEXT_DIMENSIONS
 from adbid.domain.decay import MEASURES
-from adbid.domain.events import Event
-from adbid.engine.performance import PerformanceIngest, Result
+from adbid.domain.events import OUTCOMES, Event
+from adbid.domain.ledger import Budget, Candidate, Won
+from adbid.engine.batch import Result
+from adbid.engine.performance import PerformanceIngest
 from tests.support.world import BRAND, PARTNER, SLOT, STRATEGY
 
 NOW = datetime(2026, 11, 20, 9, 7, tzinfo=UTC)
 THREADS = 8
+ZONES = {"auckland": "Pacific/Auckland", "berlin": "Europe/Berlin", "los angeles": "America/Los_Angeles"}
+"""Brands by the time zone they are in; `b0` and `b1` are in UTC."""
+
 CURRENT = Generation("g1", NOW - timedelta(days=1))
 
 
@@ -45,11 +53,29 @@ class Store:
     def outbox(self) -> Outbox:
         return Outbox(self.database, self.counters)
 
+    @property
+    def ledger(self) -> Ledger:
+        return Ledger(self.client)
+
     def ingest(
-        self, batch: Sequence[Event], outbox_: Outbox | None = None, now: datetime = NOW
+        self,
+        batch: Sequence[Event],
+        outbox_: Outbox | None = None,
+        now: datetime = NOW,
+        ledger: Ledger | None = None,
     ) -> list[Result]:
-        use_case = PerformanceIngest(self.database, outbox_ or self.outbox)
+        use_case = PerformanceIngest(self.database, outbox_ or self.outbox, ledger or self.ledger)
         return use_case.ingest(batch, visible_partners=None, now=now)
+
+    def win(self, decision_id: str, *, now: datetime = NOW, **said: object) -> Won:
+        """A bid that wins its slot, reserving 0.40 of a budget of 1,000 unless something else is `said`."""
+        bid = {"bid_id": "bid", "brand_id": "b0", "partner_id": self.partner, "slot_id": "s0"}
+        terms = {"pricing_model": "CPC", "day": now.date(), "micros": 400_000, **said}
+        budget = Budget(terms["day"], 1_000_000_000, 1)  # type: ignore[arg-type]
+        candidate = Candidate(**{**bid, **terms, "budget": budget})  # type: ignore[arg-type]
+        self.ledger.decide(decision_id, b"request", b"record", [[candidate]], now)
+        [won] = self.ledger.won([(decision_id, candidate.bid_id)]).values()
+        return won
 
     def event(self, event_id: str, type_: str = "impression", **said: object) -> Event:
         sent = Event(
@@ -84,6 +110,33 @@ class Store:
             rows = connection.execute(query).mappings().all()
         found = {tuple(row[name] for name in names): tuple(row[name] for name in MEASURES) for row in rows}
         return {cell: measures for cell, measures in found.items() if any(measures)}
+
+    def days(self) -> dict[tuple[str, date], tuple[object, ...]]:
+        """What brands' days hold: a number per `MEASURES`, what was spent, the revision. Without what is
+        nothing again."""
+        with self.database.read() as connection:
+            rows = brand_days.recent(connection, date.min)
+            found = {(row.brand_id, row.day): astuple(row)[2:] for row in rows}
+        return {day: numbers for day, numbers in found.items() if any(numbers[:-1])}
+
+    def check_days(self) -> None:
+        """Each brand's day is the sum of its events: by when they happened, and `spent` by budget day."""
+        expected: dict[tuple[str, date], list[Any]] = {}
+        with self.database.read() as connection:
+            rows = connection.execute(select(performance_event)).mappings().all()
+        for row in rows:
+            if row["partner_id"] != self.partner or row["event_type"] not in OUTCOMES:
+                continue
+            brand = row["brand_id"]
+            zone = ZoneInfo(ZONES.get(brand, "UTC"))
+            happened = expected.setdefault((brand, row["event_time"].astimezone(zone).date()), [0] * 6)
+            paid = expected.setdefault((brand, row["budget_day"]), [0] * 6)
+            happened[OUTCOMES.index(row["event_type"])] += row["current_count"]
+            happened[3] += row["current_cost"]
+            happened[4] += row["current_revenue"]
+            paid[5] += row["current_cost"]
+        found = {day: list(numbers[:-1]) for day, numbers in self.days().items()}
+        assert found == {day: numbers for day, numbers in expected.items() if any(numbers)}
 
     def pending(self) -> list[Delta]:
         with self.database.read() as connection:
@@ -125,6 +178,10 @@ def database_with_catalog(database_url: str) -> Iterator[Database]:
         for table, defaults, ids in (
             (tables.brand_strategy, {**STRATEGY, "vpi_multiplier": 1}, ["plain"]),
             (tables.brand, {**BRAND, "strategy_id": "plain"}, ["b0", "b1"]),
+            *[
+                (tables.brand, {**BRAND, "strategy_id": "plain", "timezone": zone}, [brand])
+                for brand, zone in ZONES.items()
+            ],
             (tables.partner, PARTNER, [f"p{number}" for number in range(400)]),
             (tables.ad_slot, SLOT, ["s0", "s1"]),
         ):
@@ -142,9 +199,12 @@ def store_maker(event_database: Database, redis_server_url: str) -> Iterator[Cal
         def fresh() -> Store:
             client.flushdb()
             with event_database.engine.begin() as connection:
-                connection.execute(delete(performance_delta))
+                for table in (performance_delta, brand_day):
+                    connection.execute(delete(table))
             store = Store(event_database, client, f"p{next(numbers)}")
             store.counters.publish(CURRENT)
+            for partition in store.ledger.partitions:
+                client.set(partition.alive, "since the test began")
             return store
 
         yield fresh

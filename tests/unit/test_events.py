@@ -1,7 +1,7 @@
 """What an event adds, how later events change that, and when two bodies mean the same."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -21,10 +21,13 @@ from adbid.domain.events import (
     adjust,
     cell_of,
     change,
+    charges,
     check_brand,
+    check_decision,
     check_slot,
     check_time,
 )
+from adbid.domain.ledger import Won
 
 CLICK = Event(
     partner_id="p7",
@@ -61,8 +64,10 @@ RETRACTION = replace(
 )
 RESTATEMENT = replace(RETRACTION, type="restatement", event_id="s-1", currency="USD", cost=Decimal("0.90"))
 HASH = bytes(32)
-RECORD = accept(CLICK, HASH)
+TODAY = date(2026, 11, 20)
+RECORD = accept(CLICK, HASH, TODAY)
 STRATEGY = StrategyFeatures("st", "growth", 1.0, 0, 0.0, 0.0, 1)
+WON = Won("d1", "b1", "camp 1", "p7", "#N/A", "CPC", date(2026, 11, 18), 400_000)
 BRAND = BrandFeatures("camp 1", "retail", "USD", "UTC", None, 2.0, "active", 1, STRATEGY)
 
 
@@ -82,7 +87,7 @@ def test_an_outcome_counts_in_its_quarter_hour_and_its_own_measure() -> None:
 
 def test_an_outcome_that_names_no_amounts_is_one_for_nothing() -> None:
     silent = replace(CLICK, count=None, cost=None, revenue=None)
-    assert accept(silent, HASH).current == Amounts(1, Decimal(0), Decimal(0))
+    assert accept(silent, HASH, TODAY).current == Amounts(1, Decimal(0), Decimal(0))
 
 
 def test_a_restatement_replaces_what_it_names_and_keeps_the_rest() -> None:
@@ -133,6 +138,42 @@ def test_an_adjustment_may_repeat_the_original_but_not_contradict_it(name: str, 
     with pytest.raises(Invalid) as wrong:
         adjust(RECORD, replace(RETRACTION, **{name: other}), HASH)
     assert code(wrong) == "contradicts_event"
+
+
+def test_an_adjustment_is_booked_on_the_day_of_what_it_adjusts() -> None:
+    late = accept(CLICK, HASH, WON.day)
+    after, adjustment = adjust(late, RETRACTION, HASH)
+    assert after.budget_day == adjustment.budget_day == WON.day
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [("partner_id", "p8"), ("brand_id", "camp 2"), ("slot_id", "s9"), ("pricing_model", "CPM")],
+)
+def test_an_event_agrees_with_the_decision_it_follows_from(name: str, other: str) -> None:
+    check_decision(CLICK, WON)
+    check_decision(replace(CLICK, pricing_model=""), WON)
+    with pytest.raises(Invalid) as wrong:
+        check_decision(replace(CLICK, **{name: other}), WON)
+    assert (wrong.value.code, wrong.value.message) == (
+        "contradicts_decision",
+        f"{name}: decision d1 says otherwise",
+    )
+    assert not charges(replace(CLICK, **{name: other}), WON)
+
+
+def test_of_another_partners_decision_only_that_is_said() -> None:
+    with pytest.raises(Invalid, match=r"^partner_id: decision d1 says otherwise$"):
+        check_decision(replace(CLICK, partner_id="p8", brand_id="camp 2", slot_id="s9"), WON)
+
+
+@pytest.mark.parametrize(
+    ("pricing", "paid"), [("CPM", "impression"), ("CPC", "click"), ("CPA", "conversion")]
+)
+def test_what_a_won_bid_is_paid_for(pricing: str, paid: str) -> None:
+    won = replace(WON, pricing_model=pricing)
+    for kind in ("impression", "click", "conversion", "retraction"):
+        assert charges(replace(CLICK, type=kind, pricing_model=pricing), won) == (kind == paid)
 
 
 def test_five_minutes_into_the_future_are_a_clock_and_more_is_a_mistake() -> None:

@@ -25,13 +25,20 @@ def test_an_interval_by_hand() -> None:
 
 
 def test_payments_by_hand() -> None:
-    payments = np.array([[100.0], [5.0], [0.0], [0.0]])
-    exposure = np.array([[10_000.0], [200.0], [0.0], [0.0]])
+    payments = np.array([[105.0], [5.0], [0.0], [0.0]])  # 100 of them elsewhere
+    exposure = np.array([[10_200.0], [200.0], [0.0], [0.0]])
     strengths = np.array([0.0, 1_000.0, 50.0, 400.0])
     present = np.array([[True], [True], [False], [True]])
     # Level 1 is lent 1,000 · .01 = 10 payments, as sure as 100·10/110 = 9.0909; with its own 14.0909.
     # Its rate is (5 + 10) / 1,200 = .0125. Level 2 is skipped. Level 3 is lent 5: 14.0909·5/19.0909.
     assert effective_payments(payments, exposure, strengths, present)[0] == pytest.approx(3.690476, rel=1e-6)
+
+
+def test_payments_count_once() -> None:
+    """The same five payments in the sums of every level are five, whatever lies above."""
+    payments, exposure = np.full((4, 1), 5.0), np.full((4, 1), 200.0)
+    strengths, present = np.full(4, 1_000.0), np.ones((4, 1), dtype=np.bool_)
+    assert effective_payments(payments, exposure, strengths, present)[0] == pytest.approx(5.0)
 
 
 def test_varying_payments_count_for_less() -> None:
@@ -98,6 +105,11 @@ def test_a_higher_target_is_missed_more_often(mean: float, shape: float, targets
     assert (np.diff(below) >= 0.0).all()
 
 
+def nested(numbers: list[float]) -> np.ndarray:
+    """Sums [levels, 1] of what each level has beyond its finer ones."""
+    return np.cumsum(numbers[::-1])[::-1, None].copy()
+
+
 numbers = st.lists(st.floats(0.0, 1e6), min_size=4, max_size=4)
 
 
@@ -105,11 +117,12 @@ numbers = st.lists(st.floats(0.0, 1e6), min_size=4, max_size=4)
 def test_payments_are_the_own_ones_and_less_than_is_lent(
     payments: list[float], exposure: list[float], strengths: list[float]
 ) -> None:
-    columns = np.array(payments)[:, None], np.array(exposure)[:, None]
+    columns = nested(payments), nested(exposure)
     present = np.ones((4, 1), dtype=np.bool_)
     total = effective_payments(*columns, np.array(strengths), present)
     assert total[0] >= payments[-1]
     above = effective_payments(columns[0][:3], columns[1][:3], np.array(strengths[:3]), present[:3])
     assert total[0] <= payments[-1] + above[0] * (1 + 1e-9)
     skipped = np.array([[True], [True], [True], [False]])
-    assert effective_payments(*columns, np.array(strengths), skipped) == above
+    missing = [np.where(skipped, column, 0.0) for column in columns]
+    assert effective_payments(*missing, np.array(strengths), skipped) == above

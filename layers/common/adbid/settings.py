@@ -32,6 +32,25 @@ class CacheSettings(_Settings):
     redis_timeout: float = Field(default=0.25, gt=0, le=10)
 
 
+class LedgerSettings(CacheSettings):
+    """Where money is kept, and for how long. The ledger may have a Redis of its own, or a Redis cluster, over
+    which its keys spread in `ledger_partitions` (never change them while reservations are open)."""
+
+    ledger_url: str | None = Field(default=None, pattern=r"^(rediss?|unix)://")
+    ledger_cluster: bool = False
+    ledger_partitions: int = Field(default=1, ge=1, le=1024)
+    reservation_seconds_cpm: int = Field(default=300, ge=1, le=86_400)
+    reservation_seconds_cpc: int = Field(default=1_800, ge=1, le=86_400)
+    reservation_seconds_cpa: int = Field(default=3_600, ge=1, le=604_800)
+    decision_seconds: int = Field(default=600, ge=1, le=86_400)
+
+
+class SteeringSettings(_Settings):
+    """Over how many of a brand's days, today included, its ROAS is kept and told."""
+
+    roas_window_days: int = Field(default=7, ge=1, le=90)
+
+
 class ModelSettings(_Settings):
     """Where published models are kept: a bucket, or a folder on a laptop. With neither, Redis is all."""
 

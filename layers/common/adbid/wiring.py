@@ -6,7 +6,7 @@ SQLAlchemy is imported only where MySQL is really needed: a warm score never get
 import os
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -19,16 +19,27 @@ from redis.retry import Retry
 from adbid.data.cache import FeatureCache
 from adbid.data.counters import Counters
 from adbid.data.hot import HotStore, Place
+from adbid.data.ledger import Ledger
 from adbid.data.models import ModelCache, ModelFiles, open_files
 from adbid.domain.entities import BrandFeatures, PartnerFeatures, PriorFeatures, SlotFeatures
+from adbid.domain.ledger import Lifetimes
 from adbid.engine.models import ModelLoader
 from adbid.engine.scoring import ScoringEngine
 from adbid.ml.model import Model
-from adbid.settings import CacheSettings, DatabaseSettings, ModelSettings, read_settings
+from adbid.settings import (
+    CacheSettings,
+    DatabaseSettings,
+    LedgerSettings,
+    ModelSettings,
+    read_settings,
+)
 
 if TYPE_CHECKING:
+    from redis.cluster import RedisCluster
+
     from adbid.data.database import Database
     from adbid.engine.administration import Administration
+    from adbid.engine.nightly_prices import NightlyPrices
     from adbid.engine.performance import PerformanceIngest
     from adbid.engine.publishing import Publisher
     from adbid.engine.reporting import Reporting
@@ -55,10 +66,14 @@ def database() -> "Database":
 @cache
 def redis_client() -> Redis:
     settings = read_settings(CacheSettings, os.environ)
+    return _connected(settings.redis_url, settings.redis_timeout)
+
+
+def _connected(url: str, timeout: float) -> Redis:
     return Redis.from_url(
-        settings.redis_url,
-        socket_timeout=settings.redis_timeout,
-        socket_connect_timeout=settings.redis_timeout,
+        url,
+        socket_timeout=timeout,
+        socket_connect_timeout=timeout,
         health_check_interval=30,
         retry=Retry(NoBackoff(), 1),
     )
@@ -75,8 +90,36 @@ def hot_store() -> HotStore:
 
 
 @cache
+def ledger() -> Ledger:
+    settings = read_settings(LedgerSettings, os.environ)
+    lifetimes = Lifetimes(
+        cpm=timedelta(seconds=settings.reservation_seconds_cpm),
+        cpc=timedelta(seconds=settings.reservation_seconds_cpc),
+        cpa=timedelta(seconds=settings.reservation_seconds_cpa),
+    )
+    return Ledger(
+        _ledger_client(settings),
+        partitions=settings.ledger_partitions,
+        lifetimes=lifetimes,
+        decision_seconds=settings.decision_seconds,
+    )
+
+
+def _ledger_client(settings: LedgerSettings) -> "Redis | RedisCluster":
+    if settings.ledger_url is None and not settings.ledger_cluster:
+        return redis_client()
+    url = settings.ledger_url or settings.redis_url
+    if not settings.ledger_cluster:
+        return _connected(url, settings.redis_timeout)
+    from redis.cluster import RedisCluster
+
+    timeout = settings.redis_timeout
+    return RedisCluster.from_url(url, socket_timeout=timeout, socket_connect_timeout=timeout)
+
+
+@cache
 def scoring() -> ScoringEngine:
-    return ScoringEngine(hot_store(), _History(), models)
+    return ScoringEngine(hot_store(), _History(), models, ledger())
 
 
 @cache
@@ -118,11 +161,18 @@ def reporting() -> "Reporting":
 
 
 @cache
+def nightly_prices() -> "NightlyPrices":
+    from adbid.engine.nightly_prices import NightlyPrices
+
+    return NightlyPrices(database(), hot_store(), models)
+
+
+@cache
 def performance() -> "PerformanceIngest":
     from adbid.data.outbox import Outbox
     from adbid.engine.performance import PerformanceIngest
 
-    return PerformanceIngest(database(), Outbox(database(), counters()))
+    return PerformanceIngest(database(), Outbox(database(), counters()), ledger())
 
 
 def close() -> None:
@@ -141,6 +191,8 @@ def reset() -> None:
         redis_client,
         counters,
         hot_store,
+        ledger,
+        nightly_prices,
         model_loader,
         model_publisher,
         scoring,
@@ -195,3 +247,11 @@ class _History:
 
         deadline = time.monotonic() + RESTORE_SECONDS
         return rebuild.ensure_current(database(), counters(), now, deadline) is not None
+
+    def restore_ledger(self, now: datetime) -> bool:
+        if ledger().alive():
+            return True
+        from adbid.data import ledger_snapshots
+
+        deadline = time.monotonic() + RESTORE_SECONDS
+        return ledger_snapshots.restore(database(), ledger(), now, deadline)

@@ -21,17 +21,34 @@ SHAPE = (3, len(LEVELS), len(HALF_LIVES_DAYS), len(MEASURES))
 def test_by_hand() -> None:
     """A brand that clicks twice as well as the world, in a world whose rate has just halved."""
     row = np.zeros((1, *SHAPE[1:]))
-    row[0, 0, LONG, :2] = 1e9, 4e7
-    row[0, LEVELS.index("brand"), LONG, :2] = 1e8, 8e6
-    row[0, 0, SHORT, :2] = 1e9, 2e7
-    row[0, LEVELS.index("brand"), SHORT, :2] = 1000.0, 50.0
+    brand = LEVELS.index("brand")
+    row[0, 0, LONG, :2] = 1e9 + 1e8, 4e7 + 8e6  # the others' and the brand's
+    row[0, brand, LONG, :2] = 1e8, 8e6
+    row[0, 0, SHORT, :2] = 5e7 + 1000.0, 1e6 + 50.0
+    row[0, brand, SHORT, :2] = 1000.0, 50.0
     base = respond(row, DEFAULT_PARAMETERS)
     current = follow(row, base, DRIFT)
     assert base.ctr[0] == pytest.approx(0.08, rel=1e-4)
-    world = (2e7 + K * 0.04) / (1e9 + K)
-    expected = world * 2  # the world's rate now, times the brand's lasting lift
+    older = (4e7 - 1e6) / (1e9 - 5e7)
+    world = (1e6 + K * older) / (5e7 + K)
+    expected = 0.08 * world / 0.04  # the brand's older rate, moved as the world has moved
     assert current.levels[0, 0, 0] == pytest.approx(world, rel=1e-6)
     assert current.ctr[0] == pytest.approx((50 + K * expected) / (1000 + K), rel=1e-4)
+
+
+def test_a_cell_s_older_evidence_counts_for_what_it_is() -> None:
+    """300 impressions a while ago and 200 now, and no clicks: not as sure of 0 as `K` trials would be."""
+    row = np.zeros((1, *SHAPE[1:]))
+    brand = LEVELS.index("brand")
+    row[0, 0, LONG, :2] = 1e9 + 500.0, 2e7
+    row[0, brand, LONG, :2] = 500.0, 0.0
+    row[0, brand, SHORT, :2] = 200.0, 0.0
+    row[0, 0, SHORT, :2] = 200.0, 0.0
+    current = follow(row, respond(row, DEFAULT_PARAMETERS), DRIFT)
+    k = DEFAULT_PARAMETERS.strengths["ctr"][brand - 1]
+    before = k * 0.02 / (300 + k)
+    held = 1 / (1 / (300 + k) + 1 / K)
+    assert current.ctr[0] == pytest.approx(held * before / (200 + held), rel=1e-4)
 
 
 def test_a_system_without_data() -> None:
@@ -79,13 +96,16 @@ def test_with_much_recent_evidence_the_cell_decides(evidence: np.ndarray) -> Non
 def test_a_parent_that_never_earned_can_not_carry_its_cells_away() -> None:
     row = np.zeros((1, *SHAPE[1:]))
     revenue = MEASURES.index("revenue")
-    row[0, 0, LONG, [0, revenue]] = 1e9, 1.0
-    row[0, LEVELS.index("brand"), LONG, [0, revenue]] = 1e5, 1.0
-    row[0, 0, SHORT, [0, revenue]] = 1e9, 1e6  # the world earns a million times as much as ever
+    brand = LEVELS.index("brand")
+    row[0, 0, LONG, [0, revenue]] = 1e9 + 1e5, 1e4 + 1.0
+    row[0, brand, LONG, [0, revenue]] = 1e5, 1.0
+    row[0, 0, SHORT, [0, revenue]] = 1e7, 1e4  # the world, which never earned before, now does
     base = respond(row, DEFAULT_PARAMETERS)
     current = follow(row, base, DRIFT)
+    assert base.levels[2, 0, 0] == pytest.approx(1e-5, rel=1e-3)
     assert current.levels[2, 0, 0] == pytest.approx(1e-3, rel=1e-2)
-    assert current.revenue[0] == pytest.approx(MAX_MOVE * base.revenue[0])
+    k = DEFAULT_PARAMETERS.strengths["revenue"][brand - 1]
+    assert current.revenue[0] == pytest.approx((MAX_MOVE * 1.0 + k * 1e-3) / (1e5 + k), rel=1e-3)
 
 
 def test_an_operators_prior_replaces_what_is_known_above() -> None:

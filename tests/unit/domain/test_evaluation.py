@@ -18,6 +18,7 @@ FLAGS = (
     "foreign_floor",
     "exempt",
 )
+PRICES = ("multiplier", "priority", "target_roas", "floor", "lambda_", "weight", "mu", "draw")
 NUMBERS = ("value_per_impression", "ctr", "cvr", "revenue", "cost", "roas", "score", "rank")
 BID = st.fixed_dictionaries(
     {
@@ -34,6 +35,8 @@ BID = st.fixed_dictionaries(
         "floor": st.floats(0, 10),
         "lambda_": st.floats(0, 3),
         "weight": st.floats(1, 3),
+        "mu": st.floats(0, 3),
+        "draw": st.sampled_from([1.0, 1.0, 0.0, 2.5]),
         **{flag: st.sampled_from([False, False, False, True]) for flag in FLAGS},
     }
 )
@@ -54,7 +57,7 @@ def evaluate(bundle: list[dict[str, float]], names: list[str], known_revenue: bo
     parts[:, 2] = column("lift")
     terms = Terms(
         **{flag: column(flag) > 0 for flag in FLAGS},
-        **{n: column(n) for n in ("multiplier", "priority", "target_roas", "floor", "lambda_", "weight")},
+        **{n: column(n) for n in PRICES},
     )
     bids = Bids(
         ids=names,

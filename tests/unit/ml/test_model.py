@@ -99,8 +99,8 @@ def test_an_operators_prior_reaches_the_trees() -> None:
     clicks[LEVELS.index("brand"), 0], impressions[LEVELS.index("brand"), 0] = 900.0, 1000.0
     without = model.predict(bundle(), evidence())
     given = model.predict(bundle(), evidence(), OperatorPriors(clicks, impressions))
-    brand = LEVELS.index("brand")  # 30 of 1,000 impressions were clicked: (30 + 900) / (1,000 + 1,000)
-    assert given.response.levels[0, brand, 0] == pytest.approx(0.465)
+    brand = LEVELS.index("brand")  # its 1,000 impressions all lie in finer cells, which the prior speaks to
+    assert given.response.levels[0, brand, 0] == pytest.approx(0.9)
     assert given.response.ctr[0] > without.response.ctr[0] == pytest.approx(0.03)
     assert without.features is not None
     assert given.features is not None

@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Table, create_engine, event
+from sqlalchemy import Column, ColumnElement, Connection, Integer, Table, create_engine, event, func, text
 from sqlalchemy.dialects import mysql, sqlite
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import DBAPIError, IntegrityError, TimeoutError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, TimeoutError
 from sqlalchemy.pool import QueuePool
 
-from adbid.data.types import CHARSET
+from adbid.data.types import CHARSET, MOST_MICROS, Money
 from adbid.domain.errors import Unavailable
 
 T = TypeVar("T")
@@ -54,6 +54,8 @@ _DOWN = {
     *_READ_ONLY,
 }
 _CLIENT_ERRORS = range(2000, 3000)  # connection refused, lost, timed out
+_OUT_OF_RANGE = 1690  # a sum beyond BIGINT, which PyMySQL takes for an operational error
+_MOST_INTEGER = 2**63 - 1
 
 
 class Database:
@@ -137,6 +139,8 @@ class Database:
 
     def _translated(self, error: DBAPIError | TimeoutError) -> Exception:
         code = _code(error)
+        if code == _OUT_OF_RANGE and isinstance(error, DBAPIError) and error.orig is not None:
+            return DataError(error.statement, error.params, error.orig)
         if code in _READ_ONLY:
             self.engine.dispose()  # the pool still points at what used to be the writer
         lost = isinstance(error, TimeoutError) or error.connection_invalidated
@@ -159,7 +163,8 @@ def upsert(
     """Insert `rows`; where the primary key exists, add to the columns `add` and overwrite those in `replace`.
 
     With neither, existing rows stay as they are. Rows are written in key order, so that two batches
-    which meet wait for each other instead of deadlocking.
+    which meet wait for each other instead of deadlocking. Raises DataError where a column cannot hold what
+    it adds up to.
     """
     if not rows:
         return
@@ -172,7 +177,8 @@ def upsert(
     else:
         statement = mysql.insert(table)
         new = statement.inserted
-    changes = {name: table.c[name] + new[name] for name in add} | {name: new[name] for name in replace}
+    totals = {name: _total(connection, table.c[name], new[name]) for name in add}
+    changes = totals | {name: new[name] for name in replace}
     if connection.dialect.name != "sqlite":
         statement = statement.on_duplicate_key_update(changes or {key[0]: table.c[key[0]]})
     elif changes:
@@ -180,6 +186,15 @@ def upsert(
     else:
         statement = statement.on_conflict_do_nothing(index_elements=key)
     connection.execute(statement, ordered)
+
+
+def _total(connection: Connection, column: Column[Any], new: ColumnElement[Any]) -> ColumnElement[Any]:
+    """`column + new`; SQLite is made to refuse what a server's column would not hold."""
+    total = column + new
+    if connection.dialect.name != "sqlite" or not isinstance(column.type, Money | Integer):
+        return total
+    most = MOST_MICROS if isinstance(column.type, Money) else _MOST_INTEGER
+    return func.within(total, text(str(most)))
 
 
 def _address(url: str) -> URL:
@@ -198,8 +213,33 @@ def _code(error: Exception) -> int | None:
     return arguments[0] if arguments and isinstance(arguments[0], int) else None
 
 
+class _ExactSum:
+    """SQL's SUM without a limit: SQLite's own fails beyond 64 bits. What is larger comes back as text."""
+
+    def __init__(self) -> None:
+        self._sum: int | float | None = None
+
+    def step(self, value: Any) -> None:
+        if value is not None:
+            number = int(value) if isinstance(value, str) else value  # the sum of such sums
+            self._sum = number if self._sum is None else self._sum + number
+
+    def finalize(self) -> Any:
+        beyond = isinstance(self._sum, int) and not -_MOST_INTEGER <= self._sum <= _MOST_INTEGER
+        return str(self._sum) if beyond else self._sum
+
+
+def _within(value: int | float | None, most: int) -> int | float | None:
+    """`value`, unless it lies beyond `most` on either side: then the driver raises its DataError."""
+    if value is not None and abs(value) > most:
+        raise OverflowError
+    return value
+
+
 def _configure_sqlite(connection: sqlite3.Connection, _: object) -> None:
     connection.isolation_level = None  # no BEGIN of the driver's own: `_begin_sqlite` sends it
+    connection.create_aggregate("sum", 1, _ExactSum)
+    connection.create_function("within", 2, _within, deterministic=True)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA foreign_keys = ON")
 

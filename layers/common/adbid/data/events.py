@@ -1,19 +1,23 @@
 """The events that were accepted, and the totals they add up to."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from hashlib import blake2b
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, insert, or_, select, tuple_
 
 from adbid.data.database import upsert
-from adbid.data.tables import performance, performance_event
+from adbid.data.tables import ad_slot, brand, partner, performance, performance_event
 from adbid.domain.context import CONTEXT_DIMENSIONS
 from adbid.domain.decay import MEASURES
-from adbid.domain.events import Amounts, Cell, Event, Key, Record, Totals
+from adbid.domain.events import CLOCK_SKEW, Amounts, Cell, Event, Key, Record, Totals
+
+KEPT = timedelta(days=400)
+"""How long an event is kept after it was received: over a year, so that any month's report can still be
+corrected in the year after. As long it can be adjusted, and sent again without being counted again."""
 
 _KEYS_PER_QUERY = 500  # keeps IN lists ranges on every server, and SQLite's expressions shallow
 _SEPARATOR = "\x1f"
@@ -47,7 +51,7 @@ def add(connection: Connection, records: Iterable[Record], received_at: datetime
 def update(connection: Connection, records: Iterable[Record], received_at: datetime) -> None:
     """Store what locked events count from now on."""
     rows = [_row(record, received_at) for record in records]
-    counts = ("current_count", "current_cost", "current_revenue", "state")
+    counts = ("current_count", "current_cost", "current_revenue", "state", "budget_day")
     upsert(connection, performance_event, rows, replace=counts)
 
 
@@ -57,10 +61,33 @@ def add_totals(connection: Connection, gains: Mapping[Cell, Totals]) -> None:
     upsert(connection, performance, rows, add=MEASURES)
 
 
-def purge(connection: Connection, before: datetime) -> int:
-    """Forget the events that happened before `before`; how many. Their totals stay, their ids are free."""
-    old = performance_event.c.event_time < before
-    return connection.execute(delete(performance_event).where(old)).rowcount
+def hold(
+    connection: Connection, brands: Iterable[str], partners: Iterable[str], slots: Iterable[str]
+) -> None:
+    """Nobody changes or deletes these brands, partners and slots until the transaction ends.
+
+    Shared locks, so that batches don't wait for each other; SQLite's writers are alone anyhow.
+    """
+    for table, ids in ((brand, brands), (partner, partners), (ad_slot, slots)):
+        query = select(table.c.id).where(table.c.id.in_(bindparam("ids", expanding=True)))
+        if wanted := sorted(set(ids)):
+            in_key_order = query.order_by(table.c.id).with_for_update(read=True)
+            connection.execute(in_key_order, {"ids": wanted}).all()
+
+
+def purge(connection: Connection, now: datetime, limit: int) -> int:
+    """Forget up to `limit` events that were received longer than `KEPT` ago; how many it were: less than
+    `limit` when none is left. Their totals and days stay; their ids are free, and nothing can adjust them.
+    """
+    event = performance_event.c
+    # No event is received before it happens, so that the index on its time leaves out what can't be meant.
+    old = (event.event_time < now - KEPT + CLOCK_SKEW) & (event.received_at < now - KEPT)
+    query = select(event.partner_id, event.event_id).where(old).order_by(event.event_time).limit(limit)
+    keys = sorted((row[0], row[1]) for row in connection.execute(query))
+    for start in range(0, len(keys), _KEYS_PER_QUERY):
+        some = tuple_(event.partner_id, event.event_id).in_(keys[start : start + _KEYS_PER_QUERY])
+        connection.execute(delete(performance_event).where(some))
+    return len(keys)
 
 
 def cell_hash(cell: Cell) -> bytes:
@@ -73,17 +100,17 @@ def _rows(connection: Connection, query: Any, keys: Collection[Key]) -> Iterator
     ordered = iter(sorted(set(keys)))
     while some := list(islice(ordered, _KEYS_PER_QUERY)):
         partners: dict[str, list[str]] = {}
-        for partner, event in some:
-            partners.setdefault(partner, []).append(event)
+        for partner_id, event in some:
+            partners.setdefault(partner_id, []).append(event)
         if len(partners) == 1:  # nearly always; one statement that SQLAlchemy compiles once
-            ((partner, ids),) = partners.items()
-            yield from connection.execute(query.where(_ONE_PARTNER), {"partner": partner, "ids": ids})
+            ((partner_id, ids),) = partners.items()
+            yield from connection.execute(query.where(_ONE_PARTNER), {"partner": partner_id, "ids": ids})
         else:
             yield from connection.execute(query.where(or_(*[_of(*pair) for pair in partners.items()])))
 
 
-def _of(partner: str, ids: list[str]) -> ColumnElement[bool]:
-    return and_(performance_event.c.partner_id == partner, performance_event.c.event_id.in_(ids))
+def _of(partner_id: str, ids: list[str]) -> ColumnElement[bool]:
+    return and_(performance_event.c.partner_id == partner_id, performance_event.c.event_id.in_(ids))
 
 
 def _row(record: Record, received_at: datetime) -> dict[str, Any]:
@@ -110,6 +137,7 @@ def _row(record: Record, received_at: datetime) -> dict[str, Any]:
         "current_revenue": current.revenue,
         "state": record.state,
         "body_hash": record.body_hash,
+        "budget_day": record.budget_day,
     }
 
 
@@ -133,7 +161,7 @@ def _record(row: Mapping[Any, Any]) -> Record:
         revenue=sent.revenue,
     )
     current = Amounts(row["current_count"], row["current_cost"], row["current_revenue"])
-    return Record(event, row["body_hash"], sent, current, row["state"])
+    return Record(event, row["body_hash"], sent, current, row["state"], row["budget_day"])
 
 
 def _total(cell: Cell, totals: tuple[int | Decimal, ...]) -> dict[str, Any]:

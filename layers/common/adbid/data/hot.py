@@ -5,16 +5,19 @@ sums and each brand's vertical. Both are remembered from the last read and check
 warm bundle takes one round trip, and a second one only when either has changed.
 """
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import accumulate
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from adbid.data.cache import (
@@ -28,6 +31,7 @@ from adbid.data.cache import (
     slot_key,
 )
 from adbid.data.counters import POINTER, Generation, decayed
+from adbid.data.steering import Steering, read_steering, steering_key
 from adbid.domain.context import LEVELS, chain
 from adbid.domain.entities import BrandFeatures, PartnerFeatures, PriorFeatures, SlotFeatures
 from adbid.domain.priors import operator_priors
@@ -39,6 +43,10 @@ Place = tuple[str, str, str, tuple[str, ...]]
 """(brand, partner, slot, context values) of a bid: what its evidence is about."""
 
 MODEL = "model"
+
+LEFT_ALONE_SECONDS = 1.0
+"""How long a Redis that failed isn't asked: one that hangs would cost every bundle its whole timeout."""
+
 _REMEMBERED = 50_000  # parsed documents kept per instance; dropped all at once beyond
 _REMEMBERED_PLACES = 10_000  # each takes about 1 kB
 
@@ -57,7 +65,7 @@ class Hot:
     """What is known about one bundle. `brands`, `partners` and `slots` lack the ids that don't exist.
 
     `evidence` is [places, levels, H, M]; None when the sums are lost. `model` points to the current model.
-    `degraded` names what could not be reached.
+    `steering` lacks the brands that nothing steers. `degraded` names what could not be reached.
     """
 
     brands: Mapping[str, BrandFeatures]
@@ -66,6 +74,7 @@ class Hot:
     evidence: NDArray[np.float64] | None
     priors: OperatorPriors | None
     model: bytes | None
+    steering: Mapping[str, Steering] = field(default_factory=dict)
     degraded: tuple[str, ...] = ()
 
 
@@ -124,11 +133,18 @@ class _Names:
 class HotStore:
     """Reads bundles. One per instance; safe to share between threads (a lost guess costs a round trip)."""
 
-    def __init__(self, redis: Redis, catalog: Catalog) -> None:
+    def __init__(self, redis: Redis, catalog: Catalog, clock: Callable[[], float] = time.monotonic) -> None:
         self._redis = redis
         self._catalog = catalog
+        self._clock = clock
+        self._down_until = float("-inf")
         self._cache = FeatureCache(redis)
         self._memory = _Memory()
+
+    @property
+    def is_down(self) -> bool:
+        """Whether Redis failed so recently that it isn't asked."""
+        return self._clock() < self._down_until
 
     def read(self, places: Sequence[Place], now: datetime) -> Hot:
         """What is known at `now` about the bids at `places`."""
@@ -136,8 +152,12 @@ class HotStore:
         partners = list(dict.fromkeys([place[1] for place in places]))
         slots = list(dict.fromkeys([place[2] for place in places]))
         try:
+            if self.is_down:
+                raise RedisConnectionError
             return self._from_redis(places, brands, partners, slots, now)
         except RedisError:
+            if not self.is_down:
+                self._down_until = self._clock() + LEFT_ALONE_SECONDS
             found = self._catalog.brands(brands)
             priors = operator_priors(self._catalog.priors(), places, _verticals(found))
             return Hot(
@@ -147,7 +167,7 @@ class HotStore:
                 None,
                 priors,
                 None,
-                ("cache_unavailable",),
+                degraded=("cache_unavailable",),
             )
 
     def _from_redis(
@@ -158,20 +178,26 @@ class HotStore:
         wanted, index = names.keys(places, guessed) if names else ([], None)
         fixed = [POINTER, MODEL, PRIORS]
         features = [*map(brand_key, brands), *map(partner_key, partners), *map(slot_key, slots)]
+        features += map(steering_key, brands)
         values: list[Any] = self._redis.mget([*fixed, *features, *wanted])
 
         pointer, model, stored_priors = values[:3]
-        ends = [3 + len(brands), 3 + len(brands) + len(partners), 3 + len(features)]
+        ends = list(accumulate((3, len(brands), len(partners), len(slots), len(brands))))[1:]
         catalog = self._catalog
         found_brands = self._fill(brands, values[3 : ends[0]], read_brand, brand_key, catalog.brands)
         found_partners = self._fill(
             partners, values[ends[0] : ends[1]], read_partner, partner_key, catalog.partners
         )
         found_slots = self._fill(slots, values[ends[1] : ends[2]], read_slot, slot_key, catalog.slots)
+        steering = {
+            brand: read_steering(value)
+            for brand, value in zip(brands, values[ends[2] : ends[3]], strict=True)
+            if value is not None
+        }
         all_priors = self._priors(stored_priors)
 
         verticals = _verticals(found_brands)
-        sums = values[ends[2] :]
+        sums = values[ends[3] :]
         if pointer is None:
             evidence = None
         else:
@@ -186,7 +212,7 @@ class HotStore:
             nothing = (None,)  # the row that skipped levels point at
             evidence = decayed([*sums, *nothing], names.generation.landmark, now)[index]
         priors = operator_priors(all_priors, places, verticals)
-        return Hot(found_brands, found_partners, found_slots, evidence, priors, model)
+        return Hot(found_brands, found_partners, found_slots, evidence, priors, model, steering)
 
     def _fill(
         self,

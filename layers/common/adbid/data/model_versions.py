@@ -43,6 +43,13 @@ def find(connection: Connection, version: str) -> VersionRow | None:
     return VersionRow(**found._mapping) if found else None
 
 
+def page(connection: Connection, skip: int, limit: int) -> list[VersionRow]:
+    """Up to `limit` versions, the newest first, after the first `skip`."""
+    newest = (model_version.c.created_at.desc(), model_version.c.version.desc())
+    query = select(model_version).order_by(*newest).offset(skip).limit(limit)
+    return [VersionRow(**row._mapping) for row in connection.execute(query)]
+
+
 def promote(connection: Connection, version: str) -> None:
     """Marks `version` as the one that serves, and the ones before as retired."""
     others = (model_version.c.status == PUBLISHED, model_version.c.version != version)

@@ -1,6 +1,7 @@
 """Column types that mean the same on MySQL, MariaDB and SQLite, and come back exact in Python."""
 
 import json
+import sqlite3
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -11,6 +12,9 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from adbid.domain.money import MICROS, from_micros
+
+MOST_MICROS = 10**18 - 1
+"""What DECIMAL(18,6) holds, either side of nothing."""
 
 CHARSET = "utf8mb4"
 COLLATION = "utf8mb4_bin"  # ids and names compare by code point, as on SQLite
@@ -29,8 +33,9 @@ def _sqlite(dialect: Dialect) -> bool:
 class Money(TypeDecorator[Decimal]):
     """An exact amount: DECIMAL(18,6), or whole micros where the database has no exact decimals.
 
-    A value with more than six places is a programming error and raises ValueError; it is never rounded.
-    `SUM` of a Money column is exact too, and comes back as Decimal.
+    A value with more than six places is a programming error and raises ValueError; it is never rounded. One
+    that DECIMAL(18,6) can't hold is SQLAlchemy's DataError everywhere. `SUM` of a Money column is exact too,
+    and comes back as Decimal, of whatever size.
     """
 
     impl = Numeric(18, 6)
@@ -46,12 +51,16 @@ class Money(TypeDecorator[Decimal]):
         whole = int(micros)
         if whole != micros:
             raise ValueError(f"more than six decimal places: {value}")
-        return whole if _sqlite(dialect) else from_micros(whole)
+        if not _sqlite(dialect):
+            return from_micros(whole)
+        if abs(whole) > MOST_MICROS:
+            raise sqlite3.DataError(f"out of range for an amount: {value}")  # as a server would say
+        return whole
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:
         if value is None:
             return None
-        return from_micros(value) if _sqlite(dialect) else Decimal(value)
+        return from_micros(int(value)) if _sqlite(dialect) else Decimal(value)
 
 
 class Ratio(TypeDecorator[Decimal]):

@@ -1,15 +1,21 @@
 """Following a market that moves: recent evidence corrects the long-run rates, coarse cells leading fine ones.
 
-Two tempos of the same stored sums. The long-run chain (`response.respond` at a long half-life) knows how a
-cell differs from its parent; it has the data, and such differences last. What changes from day to day mostly
-changes for many cells at once, and shows first in the coarse ones. So the recent chain expects of a cell its
-parent's *current* rate times the cell's long-run lift, and corrects that by the cell's own recent evidence:
+Two tempos of the same stored sums. What the short half-life has forgotten of what the long one remembers is a
+cell's *older* evidence: it has the data, and tells how a cell differs from its parent, which lasts. What
+changes from day to day mostly changes for many cells at once, and shows first in the coarse ones. So a cell
+is expected at its long-run rate, moved as its parent has moved,
 
-    rate = (recent successes + k · parent · lift) / (recent trials + k),   lift = base(cell) / base(parent)
+    expected = (older successes · move + k · parent) / (older trials + k),   move = parent / parent's long run
 
-where base is the long-run rate.
+and its own recent evidence corrects that:
 
-It is the posterior formula once more, a multiplicative local-level model (West & Harrison, *Bayesian
+    rate = (recent successes + h · expected) / (recent trials + h),   1 / h = 1 / (older trials + k) + 1 / d
+
+k is what the long-run chain lends from above (`posterior.chain`); d, in trials, says how far cells stray from
+their parents' moves. Each event is older evidence or recent, in parts that add up to its long-run weight, and
+belongs to one level (`posterior.own`): it counts once.
+
+It is the posterior formula twice more, a multiplicative local-level model (West & Harrison, *Bayesian
 Forecasting and Dynamic Models*, 2nd ed., ch. 2) run down the hierarchy instead of along one series.
 """
 
@@ -21,24 +27,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adbid.domain.context import LEVELS
-from adbid.domain.decay import HALF_LIVES_DAYS, MEASURES
-from adbid.domain.response import TARGETS, OperatorPriors, Response
+from adbid.domain.decay import HALF_LIVES_DAYS
+from adbid.domain.posterior import own
+from adbid.domain.response import TARGETS, LongRun, OperatorPriors, Response, sums
 
 Array = NDArray[np.float64]
 
 MAX_MOVE = 10.0
-"""How many times its long-run rate a cell is expected to reach because of its parent alone."""
+"""How many times its long-run rate a cell's older evidence counts because of its parent alone."""
 
-_TINY = 1e-300  # where a parent never earned anything, neither did its cells
-
-_SUCCESS = np.array([MEASURES.index(success) for success, _ in TARGETS.values()])
-_TRIAL = np.array([MEASURES.index(trial) for _, trial in TARGETS.values()])
+_TINY = 1e-200  # a parent that never earned anything has not moved
 
 
 @dataclass(frozen=True)
 class DriftParameters:
-    """half_lives: days of the recent chain, each one of `HALF_LIVES_DAYS`, by target. strengths: trials that
-    the expectation from above is worth, by target, one per level of `LEVELS` ("global" included)."""
+    """half_lives: days of the recent chain, each one of `HALF_LIVES_DAYS`, by target. strengths: the
+    trials d that a cell's following its parent is worth, by target, one per level of `LEVELS`."""
 
     half_lives: dict[str, float]
     strengths: dict[str, tuple[float, ...]]
@@ -72,45 +76,76 @@ class DriftParameters:
 
 
 def follow(
-    evidence: Array, base: Response, parameters: DriftParameters, priors: OperatorPriors | None = None
+    evidence: Array, base: LongRun, parameters: DriftParameters, priors: OperatorPriors | None = None
 ) -> Response:
     """The current rates, from the long-run ones. `evidence`: [rows, levels, half-lives, measures].
 
-    Where nothing recent is known the long-run rates come back unchanged, NaN stays NaN. A prior set by
-    people replaces, as in the base, what is known above it.
+    Where nothing recent is known the long-run rates come back unchanged, NaN stays NaN. `priors` are the ones
+    that `base` was made with.
     """
-    half_life = parameters.half_life_index
-    successes = np.ascontiguousarray(evidence[:, :, half_life, _SUCCESS].transpose(2, 1, 0))
-    trials = np.ascontiguousarray(evidence[:, :, half_life, _TRIAL].transpose(2, 1, 0))
-    strengths = parameters.strength_array[..., None]
+    recent = own(sums(evidence, parameters.half_life_index))
     if priors is not None:
-        given = priors.impressions > 0
-        strengths = np.repeat(strengths, successes.shape[2], axis=2)
-        strengths[0] = np.where(given, 0.0, strengths[0])
-        successes[0] += priors.clicks
-        trials[0] += priors.impressions
-    return Response(drift_chain(successes, trials, strengths, base.levels))
+        # In both parts, so that their difference is the older evidence. As recent evidence nothing is taken
+        # off it, however strong it is.
+        recent[:, 0, 0] += priors.clicks
+        recent[:, 1, 0] += priors.impressions
+    successes, trials = recent[:, 0], recent[:, 1]
+    older = np.maximum(base.successes - successes, 0.0), np.maximum(base.trials - trials, 0.0)
+    strays = 1.0 / parameters.strength_array.T[..., None]
+    shares = Shares.of((successes, trials), older, base.variances, strays)
+    long_run = base.levels.transpose(1, 0, 2)
+    means = drift_chain(shares, long_run, base.root)
+    unknown = np.isnan(long_run[0])
+    if unknown.any():
+        np.copyto(means, np.nan, where=unknown)
+    np.minimum(means[:, 0], 1.0, out=means[:, 0])  # a move may push the expectation of a proportion over 1
+    return Response(means.transpose(1, 0, 2))
 
 
-def drift_chain(successes: Array, trials: Array, strengths: Array, base: Array) -> Array:
-    """Current means down a hierarchy. All [targets, levels, rows], strengths also [targets, levels, 1]."""
-    totals = trials + strengths
-    known = trials > 0
-    shares = np.divide(strengths, totals, out=np.ones_like(totals), where=known)
-    own = np.divide(successes, totals, out=np.zeros_like(totals), where=known)
+@dataclass(frozen=True)
+class Shares:
+    """What current rates are made of: known + lent · parent + moving · move, arrays of one shape."""
+
+    known: Array
+    lent: Array
+    moving: Array
+
+    @classmethod
+    def of(
+        cls, recent: tuple[Array, Array], older: tuple[Array, Array], expected: Array, strays: Array
+    ) -> "Shares":
+        """From the successes and trials of both parts of the own evidence.
+
+        expected: 1 / k, the variance of what the long-run chain lends; strays: 1 / d.
+        """
+        lent = 1.0 / (1.0 + expected * older[1])
+        variance = expected * lent  # 1 / (older trials + k)
+        left = variance + strays  # 1 / h
+        growth = 1.0 + left * recent[1]
+        return cls(left * recent[0] / growth, lent / growth, variance * older[0] / growth)
+
+    def rate(self, parent: Array, moved: Array, level: int) -> Array:
+        """The current rates at `level`, the first axis, of the parents' current rates and their moves."""
+        now: Array = self.known[level] + self.lent[level] * parent
+        now += self.moving[level] * moved
+        return now
+
+
+def drift_chain(shares: Shares, base: Array, root: Array) -> Array:
+    """Current means down a hierarchy, [levels, targets, rows] like `base`, the long-run means; root:
+    [targets, rows], the mean above the first level."""
     means = np.empty_like(base)
-    for level in range(base.shape[1]):
-        above = expectation(means[:, level - 1], base[:, level - 1], base[:, level]) if level else base[:, 0]
-        means[:, level] = own[:, level] + shares[:, level] * above
-    np.minimum(means[0], 1.0, out=means[0])  # a lift may push the expectation of a proportion over 1
+    parent, moved = root, np.ones_like(root)
+    for level in range(len(base)):
+        if level:
+            moved = move(parent, base[level - 1])
+        parent = means[level] = shares.rate(parent, moved, level)
     return means
 
 
-def expectation(parent: Array, base_parent: Array, base: Array) -> Array:
-    """What a cell's rate should be now: its long-run rate, moved as its parent has moved.
-
-    A move counts for `MAX_MOVE` at most: the ratio of a parent that hardly ever earned anything says little.
-    """
-    moved = parent / np.maximum(base_parent, _TINY)
-    expected: Array = base * np.minimum(np.maximum(moved, 1.0 / MAX_MOVE), MAX_MOVE)
-    return expected
+def move(current: Array, base: Array) -> Array:
+    """How many times its long-run rate a parent's current rate is, up to `MAX_MOVE` either way: the ratio of
+    a parent that hardly ever earned anything says little."""
+    ratio = (current + _TINY) / (base + _TINY)
+    moved: Array = np.minimum(np.maximum(ratio, 1.0 / MAX_MOVE), MAX_MOVE)
+    return moved

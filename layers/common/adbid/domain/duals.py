@@ -67,7 +67,8 @@ class Observation:
     left: the same of the whole horizon's traffic: 1 at its start. budget: the horizon's, infinite without.
     spent, cost, revenue: since the last update; cost and revenue count for ROAS, whenever they were spent.
     spent_before, slack_before: at the last update, in the horizon: spend, and revenue − target·cost.
-    target: the ROAS steered to, 0 without one.
+    target: the ROAS steered to, 0 without one. roas_share, roas_left: the same as share and left where the
+    horizon that ROAS is kept over isn't the budget's.
     """
 
     share: Array
@@ -79,6 +80,8 @@ class Observation:
     spent_before: Array
     slack_before: Array
     target: Array
+    roas_share: Array | None = None
+    roas_left: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -104,10 +107,11 @@ def update(state: Duals, anchor: Anchor, seen: Observation, descent: Descent | N
     no wind-up: a price leaves its bound as soon as the error changes its sign.
     """
     descent = descent or Descent()
+    share = seen.share if seen.roas_share is None else seen.roas_share
+    left = seen.left if seen.roas_left is None else seen.roas_left
     mu = _budget_step(state.mu, anchor, seen, descent)
-    nu = _roas_step(state.nu, seen, descent)
-    idle = ~(seen.share > 0.0)
-    return Duals(np.where(idle, state.nu, nu), np.where(idle, state.mu, mu))
+    nu = _roas_step(state.nu, seen, share, left, descent)
+    return Duals(np.where(share > 0.0, nu, state.nu), np.where(seen.share > 0.0, mu, state.mu))
 
 
 def _budget_step(mu: Array, anchor: Anchor, seen: Observation, descent: Descent) -> Array:
@@ -122,16 +126,14 @@ def _budget_step(mu: Array, anchor: Anchor, seen: Observation, descent: Descent)
     return np.where(limited, near, 0.0)
 
 
-def _roas_step(nu: Array, seen: Observation, descent: Descent) -> Array:
+def _roas_step(nu: Array, seen: Observation, share: Array, left: Array, descent: Descent) -> Array:
     wanted = seen.target > 0.0
     # The slack so far is to be used up, or made good, evenly over the traffic to come.
-    missing = seen.target * seen.cost - seen.revenue - seen.slack_before * seen.share
+    missing = seen.target * seen.cost - seen.revenue - seen.slack_before * share
     error = missing / np.maximum(seen.target * seen.cost, _NOTHING)
     quiet = np.abs(error) <= descent.dead_band
     gain = np.where(error > 0.0, descent.nu_gain, descent.nu_gain * descent.release)
-    step = np.where(
-        quiet | (seen.cost <= 0.0), 0.0, gain * seen.share * seen.left * np.clip(error, -1.0, 1.0)
-    )
+    step = np.where(quiet | (seen.cost <= 0.0), 0.0, gain * share * left * np.clip(error, -1.0, 1.0))
     moved = _mirror(nu, step, np.ones_like(nu), descent.largest)
     return np.where(wanted, np.minimum(moved, NU_MAX), 0.0)
 
@@ -163,7 +165,7 @@ FRESH_CAUTION = 0.4
 """How much more than its target a brand is asked for at a horizon's start; it halves every day."""
 
 
-def guarded_target(target: Array, days_left: float, days_run: float) -> Array:
+def guarded_target(target: Array, days_left: Array | float, days_run: Array | float) -> Array:
     """The ROAS to steer to with `days_left` of the horizon to come after `days_run`: at least the target.
 
     The mean of a random walk over T days strays by about √(T/3) daily steps, and single days besides.
@@ -171,9 +173,9 @@ def guarded_target(target: Array, days_left: float, days_run: float) -> Array:
     for what holds if the market falls that far, and at first, before anything was seen to hold, for more.
     Raises ValueError on negative days.
     """
-    if days_left < 0.0 or days_run < 0.0:
+    if np.any(np.less(days_left, 0.0)) or np.any(np.less(days_run, 0.0)):
         raise ValueError("days must not be negative")
-    caution = LEVEL_DRIFT * np.sqrt(NEXT_DAY + days_left / 3.0) + FRESH_CAUTION * 0.5**days_run
+    caution = LEVEL_DRIFT * np.sqrt(NEXT_DAY + days_left / 3.0) + FRESH_CAUTION * 0.5 ** np.asarray(days_run)
     guarded: Array = target * (1.0 + caution)
     return guarded
 

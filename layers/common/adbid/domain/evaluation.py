@@ -4,8 +4,8 @@ Arrays run over the bids of one bundle. The order of the bids never matters, and
 the same answer to the last bit.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,9 +40,10 @@ class Terms:
     """What the catalog and the portfolio say of each bid's brand, partner and slot: arrays [bids].
 
     Numbers are NaN, and flags False, where the object is unknown. `floor` is per thousand impressions.
-    `lambda_` is λ_b, `weight` is 1 + ν_b. `foreign_money` marks bids in another currency than their
-    brand's, `foreign_floor` those whose slot has another than the bid's. `exempt` marks probes and
-    exploration picks: they pass `negative_margin`.
+    `lambda_` is λ_b, `weight` is 1 + ν_b, `mu` the budget's part of the price: what λ_b is where ν_b is 0.
+    `foreign_money` marks bids in another currency than their brand's, `foreign_floor` those whose slot has
+    another than the bid's. `exempt` marks probes and exploration picks: they pass `roas_throttled` and
+    `negative_margin`. `draw` multiplies the revenue that is scored: 1, or what an exploration pick drew.
     """
 
     unknown_brand: Bools
@@ -58,6 +59,8 @@ class Terms:
     floor: Floats
     lambda_: Floats
     weight: Floats
+    mu: Floats
+    draw: Floats
 
 
 @dataclass(frozen=True)
@@ -89,13 +92,27 @@ class Evaluation:
             )
 
 
+Contests = list[list[int]]
+"""Per slot that anybody may win, in the order in which slots draw on budgets: its bids, the best first."""
+
+Reserve = Callable[["Evaluation", Contests], Mapping[int, str]]
+"""Reserves money for the best bid of each slot that its brand can afford. Answers which bids could not be
+afforded before that one, each with its reason code."""
+
+
 def evaluate_bids(
-    bids: Bids, terms: Terms, response: Response, quality: Quality, model_revenue: Floats | None = None
+    bids: Bids,
+    terms: Terms,
+    response: Response,
+    quality: Quality,
+    model_revenue: Floats | None = None,
+    reserve: Reserve | None = None,
 ) -> Evaluation:
     """Values, scores, judges and ranks a bundle.
 
     `model_revenue` [bids] is the ROAS model's expected revenue per impression; without it the posterior's,
     lifted by quality. Where nothing is known of revenue at all, a brand is taken to just meet its target.
+    Without `reserve` every brand can afford everything.
     """
     unknown = terms.unknown_brand | terms.unknown_partner | terms.unknown_slot
     hidden = np.where(unknown, np.nan, 1.0)  # of what we don't know, or may not tell, nothing is said
@@ -108,8 +125,11 @@ def evaluate_bids(
     assumed = np.isnan(revenue)
     revenue = np.where(assumed, terms.target_roas * cost, revenue) * hidden
     revenue = np.where(terms.foreign_money, np.nan, revenue)
-    net = portfolio_score(revenue, cost, terms.lambda_, terms.weight)
+    net = portfolio_score(terms.draw * revenue, cost, terms.lambda_, terms.weight)
     score = apply_brand_strategy(net, np.where(np.isnan(terms.multiplier), 1.0, terms.multiplier))
+
+    priced_out = (score <= 0.0) & ~terms.exempt
+    throttled = priced_out & (terms.draw * revenue > terms.mu * cost)  # by the price of the ROAS target alone
 
     rules = {
         "unknown_brand": terms.unknown_brand,
@@ -118,7 +138,8 @@ def evaluate_bids(
         "brand_paused": terms.paused,
         "currency_mismatch": terms.foreign_money | terms.foreign_floor,
         "below_floor": (cost < terms.floor / 1000.0) & ~terms.foreign_floor,
-        "negative_margin": (score <= 0.0) & ~terms.exempt,
+        "roas_throttled": throttled,
+        "negative_margin": priced_out & ~throttled,
     }
     reasons: list[list[str]] = [[] for _ in range(len(bids))]
     rejected = np.zeros(len(bids), dtype=np.bool_)
@@ -128,9 +149,7 @@ def evaluate_bids(
             reasons[bid].append(code)
 
     order, rank = _ranked(bids, score, terms.priority, ~rejected)
-    for bid in np.flatnonzero(rank > 1).tolist():
-        reasons[bid].append("outranked")
-    return Evaluation(
+    evaluation = Evaluation(
         value_per_impression=value,
         ctr=ctr,
         cvr=cvr,
@@ -143,6 +162,33 @@ def evaluate_bids(
         reasons=reasons,
         order=order,
     )
+    refused = reserve(evaluation, contests(evaluation)) if reserve is not None else {}
+    return award(bids, terms.priority, evaluation, refused)
+
+
+def contests(evaluation: Evaluation) -> Contests:
+    """The slots by their top score, then slot id, each with its eligible bids by rank."""
+    found: Contests = []
+    for bid, rank in zip(evaluation.order.tolist(), evaluation.rank[evaluation.order].tolist(), strict=True):
+        if rank == 1:
+            found.append([bid])
+        elif rank:
+            found[-1].append(bid)
+    return found
+
+
+def award(bids: Bids, priority: Floats, evaluation: Evaluation, refused: Mapping[int, str]) -> Evaluation:
+    """The evaluation as it ends: what is `refused` is rejected, the next in line moves up and wins."""
+    reasons, rank, order = [list(codes) for codes in evaluation.reasons], evaluation.rank, evaluation.order
+    if refused:
+        eligible = rank > 0
+        for bid, code in refused.items():
+            eligible[bid] = False
+            reasons[bid].append(code)
+        order, rank = _ranked(bids, evaluation.score, priority, eligible)
+    for bid in np.flatnonzero(rank > 1).tolist():
+        reasons[bid].append("outranked")
+    return replace(evaluation, reasons=reasons, rank=rank, order=order)
 
 
 def _ranked(bids: Bids, score: Floats, priority: Floats, eligible: Bools) -> tuple[Ints, Ints]:

@@ -1,7 +1,7 @@
 """What happened after a decision: events, what each adds to the totals, and how a later one changes that."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from hashlib import blake2b
 
@@ -9,6 +9,7 @@ from adbid.domain.context import CONTEXT_DIMENSIONS
 from adbid.domain.decay import quarter_hour
 from adbid.domain.entities import BrandFeatures, SlotFeatures
 from adbid.domain.errors import Invalid
+from adbid.domain.ledger import CHARGED_BY, Won
 
 OUTCOMES = ("impression", "click", "conversion")
 """The types that count something: their `count` goes to the measure at the same place in `decay.MEASURES`."""
@@ -102,7 +103,9 @@ class Event:
 class Record:
     """An accepted event. `sent` is what its sender said, `current` what it adds to the totals now.
 
-    An adjustment's event names the original's brand, slot, context, pricing model, decision and bid.
+    `budget_day` is the day in the brand's time zone whose budget its cost is booked on; None only for events
+    from before days were kept. An adjustment's event names the original's brand, slot, context, pricing
+    model, decision and bid, and has its budget day.
     """
 
     event: Event
@@ -110,6 +113,7 @@ class Record:
     sent: Amounts
     current: Amounts
     state: str
+    budget_day: date | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +140,10 @@ def cell_of(event: Event) -> Cell:
     )
 
 
-def accept(event: Event, body_hash: bytes) -> Record:
+def accept(event: Event, body_hash: bytes, budget_day: date) -> Record:
     """The record of an outcome, which counts as it was sent."""
     amounts = _amounts(event, ONE)
-    return Record(event, body_hash, amounts, amounts, COUNTED)
+    return Record(event, body_hash, amounts, amounts, COUNTED, budget_day)
 
 
 def adjust(original: Record, adjustment: Event, body_hash: bytes) -> tuple[Record, Record]:
@@ -168,7 +172,7 @@ def adjust(original: Record, adjustment: Event, body_hash: bytes) -> tuple[Recor
         bid_id=event.bid_id,
     )
     after = replace(original, current=amounts, state=state)
-    return after, Record(placed, body_hash, amounts, NOTHING, ADJUSTMENT)
+    return after, Record(placed, body_hash, amounts, NOTHING, ADJUSTMENT, original.budget_day)
 
 
 def change(outcome: Event, before: Amounts, after: Amounts) -> Totals:
@@ -184,20 +188,44 @@ def check_time(event: Event, now: datetime) -> None:
         raise Invalid("event_in_future", f"event_time: {event.event_time.isoformat()} is still to come")
 
 
-def check_brand(event: Event, brand: BrandFeatures | None) -> None:
-    """Raises Invalid `unknown_brand`, `currency_mismatch`, or `invalid_event` where money has no currency."""
+def check_brand(event: Event, brand: BrandFeatures | None) -> BrandFeatures:
+    """The brand. Raises Invalid `unknown_brand`, `currency_mismatch`, or `invalid_event` where money has no
+    currency."""
     if brand is None:
         raise Invalid("unknown_brand", f"brand_id: there is no brand {event.brand_id}")
     if event.currency and event.currency != brand.currency:
         raise Invalid("currency_mismatch", f"currency: brand {brand.id} counts in {brand.currency}")
     if not event.currency and (event.cost or event.revenue):
         raise Invalid("invalid_event", "currency: required with a cost or a revenue")
+    return brand
 
 
 def check_slot(event: Event, slot: SlotFeatures | None) -> None:
     """Raises Invalid `unknown_slot`, also for another partner's slot."""
     if slot is None or slot.partner_id not in (None, event.partner_id):
         raise Invalid("unknown_slot", f"slot_id: partner {event.partner_id} has no slot {event.slot_id}")
+
+
+def check_decision(event: Event, won: Won) -> None:
+    """Raises Invalid `contradicts_decision`, naming a field in which an outcome is at odds with the bid that
+    it follows from. The partner comes first: of another's decision nobody learns anything else.
+    """
+    wrong = _contradiction(event, won)
+    if wrong:
+        raise Invalid("contradicts_decision", f"{wrong}: decision {event.decision_id} says otherwise")
+
+
+def charges(event: Event, won: Won) -> bool:
+    """Whether an event is what the brand pays the won bid for."""
+    return event.type == CHARGED_BY[won.pricing_model] and not _contradiction(event, won)
+
+
+def _contradiction(event: Event, won: Won) -> str | None:
+    for name in ("partner_id", "brand_id", "slot_id", "pricing_model"):
+        said = getattr(event, name)
+        if said and said != getattr(won, name):
+            return name
+    return None
 
 
 def _amounts(said: Event, default: Amounts) -> Amounts:

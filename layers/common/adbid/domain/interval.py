@@ -16,6 +16,8 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from adbid.domain.posterior import own
+
 Array = NDArray[np.float64]
 
 PAYMENT_VARIATION = 1.0
@@ -34,13 +36,15 @@ def effective_payments(
 ) -> Array:
     """How many payments the rate of the finest level rests on, its own and those the levels above lend it.
 
-    payments, exposure (decayed paying events and impressions): [levels, rows]; strengths: [levels], in
-    impressions, of what is known above (the root's is ignored: nothing is above); present: [levels, rows],
-    False where a row skips the level. Returns [rows].
+    payments, exposure (decayed paying events and impressions): sums [levels, rows], of which each level
+    counts what finer ones don't (`posterior.own`); strengths: [levels], in impressions, of what is known
+    above (the root's is ignored: nothing is above); present: [levels, rows], False where a row skips the
+    level. Returns [rows].
 
     A level's prior is as uncertain as its parent (1 / parent's payments) and as levels differ from their
     parents (1 / payments that the strength is worth): relative variances of factors add up.
     """
+    payments, exposure = own(payments), own(exposure)
     total: Array = payments[0].astype(np.float64)
     rate = _ratio(payments[0], exposure[0])
     for level in range(1, len(payments)):

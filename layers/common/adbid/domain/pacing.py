@@ -5,14 +5,22 @@ has little (a Dirichlet posterior), as in Agarwal, Ghosh, Wei & You, "Budget pac
 advertisements at LinkedIn", KDD 2014. Arrays are [..., quarters]: one curve, or one per brand.
 """
 
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from adbid.domain.ledger import budget_day, day_bounds
 
 Array = NDArray[np.float64]
 Indexes = NDArray[np.intp]
 
 QUARTERS = 96
 QUARTER_HOURS = 0.25
+QUARTER = timedelta(minutes=15)
 
 CURVE_STRENGTH = 10_000.0
 """Impressions of its own at which a brand's curve is half its own."""
@@ -59,6 +67,37 @@ def expected_share(curve: Array, elapsed: float) -> Array:
     if whole < curve.shape[-1]:
         share = share + (quarters - whole) * curve[..., whole]
     return np.minimum(share, 1.0)
+
+
+def quarter_of_day(at: datetime, timezone: str) -> int:
+    """The local quarter hour, 0 to 95, that `at` lies in."""
+    local = at.astimezone(ZoneInfo(timezone))
+    return local.hour * 4 + local.minute // 15
+
+
+@lru_cache(maxsize=2048)
+def quarters_of(day: date, timezone: str) -> tuple[int, ...]:
+    """The local quarter hours of a day as they pass, for `curve_of_day`: 92, 96 or 100 of them."""
+    start, end = day_bounds(day, timezone)
+    count = (end - start) // QUARTER
+    return tuple(quarter_of_day(start + number * QUARTER, timezone) for number in range(count))
+
+
+def today(curves: Array, timezones: Sequence[str], now: datetime) -> tuple[list[date], Array]:
+    """Per brand, of its `curves` row and time zone: its local date, and the share of that day's traffic that
+    is expected to be over at `now`."""
+    rows: dict[str, list[int]] = {}
+    for row, timezone in enumerate(timezones):
+        rows.setdefault(timezone, []).append(row)
+    days, shares = [date.min] * len(timezones), np.zeros(len(timezones))
+    for timezone, places in rows.items():
+        day = budget_day(now, timezone)
+        start, _ = day_bounds(day, timezone)
+        passing = curve_of_day(curves[places], np.array(quarters_of(day, timezone), dtype=np.intp))
+        shares[places] = expected_share(passing, (now - start) / timedelta(hours=1))
+        for place in places:
+            days[place] = day
+    return days, shares
 
 
 def expected_spend(budget: ArrayLike, share: ArrayLike) -> Array:

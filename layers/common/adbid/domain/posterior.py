@@ -33,21 +33,55 @@ def beta_posterior(
     return (successes + alpha) / (trials + alpha + beta)
 
 
-def chain(successes: Array, trials: Array, strengths: Array, root: Array) -> Array:
-    """Posterior means down a hierarchy, coarse to fine.
+def own(sums: Array) -> Array:
+    """What is known at each level beyond its finer ones: sums [levels, ...], coarse to fine, each less the
+    next finer level's.
 
-    successes, trials: [targets, levels, rows]; strengths: [targets, levels] or [targets, levels, rows],
-    the weight in trials of what is known above; root: [targets], the mean above the first level.
-    Returns [targets, levels, rows]. A level without evidence passes its parent's mean on unchanged.
+    A cell's events are in the sums of every cell above it. Left out there, each event counts once along the
+    way down, and what is expected of a cell comes from others alone. Levels that a row skips, with sums of 0,
+    are looked past. Never negative: sums that should cancel differ by rounding.
     """
-    strengths = strengths[..., None] if strengths.ndim == 2 else strengths
-    totals = trials + strengths
-    known = trials > 0
-    divisors = np.where(known, totals, 1.0)
-    means = np.empty_like(successes)
-    parent: Array = np.broadcast_to(root[:, None], (successes.shape[0], successes.shape[2]))
-    for level in range(successes.shape[1]):
-        mean = (successes[:, level] + strengths[:, level] * parent) / divisors[:, level]
-        parent = np.where(known[:, level], mean, parent)
-        means[:, level] = parent
-    return means
+    left = np.empty_like(sums)
+    finer: Array | float = 0.0
+    for level in range(len(sums) - 1, -1, -1):
+        np.subtract(sums[level], finer, out=left[level])
+        finer = np.maximum(sums[level], finer)
+    return np.maximum(left, 0.0, out=left)
+
+
+def prior_variances(strengths: Array, trials: Array) -> Array:
+    """How much levels differ from their parents: 1 / strengths, 0 where a row skips the level.
+
+    strengths: [levels, ...], the root's first; trials: the sums [levels, ..., rows], 0 where skipped.
+    """
+    variances: Array = np.where(trials > 0, 1.0 / strengths[..., None], 0.0)
+    variances[0] = 1.0 / strengths[0, ..., None]
+    return variances
+
+
+def update(mean: Array, variance: Array, successes: Array, trials: Array) -> tuple[Array, Array]:
+    """Mean and variance after evidence. Variances are in units of one trial's: 1 / variance is k, the trials
+    that the mean is worth. The answer is (successes + k · mean) / (trials + k), worth trials + k.
+    """
+    growth = 1.0 + variance * trials
+    return (mean + variance * successes) / growth, variance / growth
+
+
+def chain(successes: Array, trials: Array, variances: Array, root: Array) -> tuple[Array, Array]:
+    """Posterior means down a hierarchy, coarse to fine, and the variance of what each level expected.
+
+    successes, trials: each level's `own`; variances: `prior_variances`; all [levels, ..., rows].
+    root: [..., rows], the mean above the first level. Returns means and prior variances, [levels, ..., rows].
+
+    What is known above is worth k trials, with 1 / k = 1 / strength + 1 / (trials that the parent's own mean
+    is worth): variances add up on the way down, so a parent known from five impressions lends no more than
+    five. It is the Kalman filter of a random walk from level to level. A level without evidence passes its
+    parent's mean on unchanged.
+    """
+    means, expected = np.empty_like(successes), np.empty_like(successes)
+    mean, variance = root, np.zeros_like(root)
+    for level in range(len(successes)):
+        prior = np.add(variance, variances[level], out=expected[level])
+        mean, variance = update(mean, prior, successes[level], trials[level])
+        means[level] = mean
+    return means, expected

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from adbid.domain.context import LEVELS
 from adbid.domain.decay import HALF_LIVES_DAYS, MEASURES
-from adbid.domain.posterior import ROOT_ALPHA, ROOT_BETA, chain
+from adbid.domain.posterior import ROOT_ALPHA, ROOT_BETA, chain, own, prior_variances
 
 Array = NDArray[np.float64]
 
@@ -32,11 +32,12 @@ MINIMUM_REVENUE = 1e-6
 """With less decayed revenue in the whole system than this, the smallest amount there is, revenue is unknown:
 it comes long after the first impressions, and until then is not expected to be nothing."""
 
-_SUCCESS = np.array([MEASURES.index(success) for success, _ in TARGETS.values()])
-_TRIAL = np.array([MEASURES.index(trial) for _, trial in TARGETS.values()])
-_MONEY = np.array([success in ("revenue", "cost") for success, _ in TARGETS.values()])
-_ROOT = np.where(_MONEY, 0.0, ROOT_ALPHA / (ROOT_ALPHA + ROOT_BETA))
-_ROOT_STRENGTH = np.where(_MONEY, 0.0, ROOT_ALPHA + ROOT_BETA)
+NOTHING = 2.0**-60
+"""Trials that knowing nothing is worth: what a sum is divided by may not be 0."""
+
+_COUNTED = np.array([[MEASURES.index(name) for name in rate] for rate in TARGETS.values()]).T
+MONEY = np.array([success in ("revenue", "cost") for success, _ in TARGETS.values()])
+ROOT_STRENGTHS = np.where(MONEY, NOTHING, ROOT_ALPHA + ROOT_BETA)
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class ResponseParameters:
     def strength_array(self) -> Array:
         """[targets, levels], the root prior's strength first."""
         learned = np.array([self.strengths[target] for target in TARGETS])
-        return np.concatenate([_ROOT_STRENGTH[:, None], learned], axis=1)
+        return np.concatenate([ROOT_STRENGTHS[:, None], learned], axis=1)
 
     def to_json(self) -> dict[str, Any]:
         """A JSON value that `from_json` reads back."""
@@ -117,25 +118,52 @@ class Response:
         return self._finest(3)
 
 
-def respond(
-    evidence: Array, parameters: ResponseParameters, priors: OperatorPriors | None = None
-) -> Response:
+@dataclass(frozen=True)
+class LongRun(Response):
+    """The long-run rates, with what the recent chain needs to take them further.
+
+    successes, trials: each level's own evidence (`posterior.own`); variances: of what each level expected
+    from above (`posterior.chain`), all [levels, targets, rows]; root: [targets, rows].
+    """
+
+    successes: Array
+    trials: Array
+    variances: Array
+    root: Array
+
+
+def sums(evidence: Array, half_life: NDArray[np.intp]) -> Array:
+    """[levels, 2, targets, rows]: successes and trials in `evidence` at each target's half-life."""
+    measures = evidence[:, :, half_life, _COUNTED]  # [rows, levels, 2, targets]
+    return np.ascontiguousarray(measures.transpose(1, 2, 3, 0))
+
+
+def roots(successes: Array, trials: Array, money: NDArray[np.bool_] = MONEY) -> Array:
+    """The mean above the first level, [targets, rows], from the sums of everything, of the same shape.
+
+    3 % for rates of events. Money has no such prior: the mean of everything stands in, worth next to nothing.
+    """
+    everything = successes / np.maximum(trials, NOTHING)
+    return np.where(money[:, None], everything, ROOT_ALPHA / (ROOT_ALPHA + ROOT_BETA))
+
+
+def respond(evidence: Array, parameters: ResponseParameters, priors: OperatorPriors | None = None) -> LongRun:
     """The rates of each row. `evidence`: [rows, levels, half-lives, measures]."""
-    half_life = parameters.half_life_index
-    successes = np.ascontiguousarray(evidence[:, :, half_life, _SUCCESS].transpose(2, 1, 0))
-    trials = np.ascontiguousarray(evidence[:, :, half_life, _TRIAL].transpose(2, 1, 0))
-    strengths = parameters.strength_array
+    known = sums(evidence, parameters.half_life_index)
+    successes, trials = known[0]
+    unknown = trials[2:] < MINIMUM_EXPOSURE
+    unknown[0] |= successes[2] < MINIMUM_REVENUE
+    root = roots(successes, trials)
+    variances = prior_variances(parameters.strength_array.T, known[:, 1])
+    left = own(known)
     if priors is not None:
         # A prior set by people replaces what is known above it: its mean, its strength, and it doesn't decay.
-        # Added as evidence with the parent's strength taken away, it needs no second formula.
-        given = priors.impressions > 0
-        strengths = np.repeat(strengths[:, :, None], successes.shape[2], axis=2)
-        strengths[0] = np.where(given, 0.0, strengths[0])
-        successes[0] += priors.clicks
-        trials[0] += priors.impressions
-    levels = chain(successes, trials, strengths, _ROOT)
-    unknown = trials[2:, 0] < MINIMUM_EXPOSURE
-    unknown[0] |= successes[2, 0] < MINIMUM_REVENUE
+        # Added as evidence, with nothing known above, it needs no second formula.
+        variances[:, 0] = np.where(priors.impressions > 0, 1.0 / NOTHING, variances[:, 0])
+        left[:, 0, 0] += priors.clicks
+        left[:, 1, 0] += priors.impressions
+    successes, trials = left[:, 0], left[:, 1]
+    means, expected = chain(successes, trials, variances, root)
     if unknown.any():
-        np.copyto(levels[2:], np.nan, where=unknown[:, None])
-    return Response(levels)
+        np.copyto(means[:, 2:], np.nan, where=unknown)
+    return LongRun(means.transpose(1, 0, 2), successes, trials, expected, root)

@@ -1,62 +1,42 @@
-"""A batch of events in, one result per event out: each counted exactly once, and durable when accepted."""
+"""A batch of events in, one result per event out: each counted exactly once, and durable when accepted.
 
-from collections.abc import Sequence
+An event that names the decision and the bid it follows from is booked on the decision's budget day, ends the
+bid's reservation if it is what the bid is paid for, and may not contradict the decision. The ledger in Redis
+remembers that for some days. Of an older decision, of one it lost, or while it can't be reached, nothing is
+known here: the event is then booked on the day it happened.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 
+from redis.exceptions import RedisError
 from sqlalchemy import Connection
 from sqlalchemy.exc import DataError
 
-from adbid.data import catalog, events, outbox
+from adbid.data import brand_days, catalog, events, outbox
 from adbid.data.counters import Increment
 from adbid.data.database import Database
+from adbid.data.ledger import Ledger, Spent
 from adbid.data.outbox import Outbox
-from adbid.domain.entities import BrandFeatures, PartnerFeatures, SlotFeatures
-from adbid.domain.errors import Invalid
-from adbid.domain.events import (
-    NOTHING,
-    Amounts,
-    Cell,
-    Event,
-    Key,
-    Record,
-    Totals,
-    accept,
-    adjust,
-    cell_of,
-    change,
-    check_brand,
-    check_slot,
-    check_time,
-)
+from adbid.domain.events import Event, Key, Record
+from adbid.domain.ledger import Won
+from adbid.engine.batch import Batch, Bid, Catalog, Result, out_of_range, rejected, unknown_partner
 
-_TOTAL_LIMIT = Decimal(1_000_000_000_000)  # what DECIMAL(18,6) holds
-_ZERO: Totals = (0, 0, 0, Decimal(0), Decimal(0))
+logger = logging.getLogger(__name__)
+
 _DRAINED_AT_ONCE = 4  # a sender doesn't wait for long on account of what others left behind
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
-    """Of one event: `accepted`, `duplicate`, `conflict`, or `rejected` with a code and a message."""
-
-    event_id: str | None
-    status: str
-    code: str = ""
-    message: str = ""
-
-
-def rejected(event_id: str | None, why: Invalid) -> Result:
-    """The result of an event that can't be counted."""
-    return Result(event_id, "rejected", why.code, why.message)
-
-
 class PerformanceIngest:
-    """The use case, over one database and the sums in Redis."""
+    """The use case, over one database, the sums in Redis, and the ledger; without one no event is known to
+    follow from a decision."""
 
-    def __init__(self, database: Database, outbox_: Outbox) -> None:
+    def __init__(self, database: Database, outbox_: Outbox, ledger: Ledger | None = None) -> None:
         self._database = database
         self._outbox = outbox_
+        self._ledger = ledger
 
     def ingest(
         self, batch: Sequence[Event | Result], *, visible_partners: frozenset[str] | None, now: datetime
@@ -67,139 +47,99 @@ class PerformanceIngest:
         Raises Unavailable when the database can't be reached; then the same batch may be sent again.
         """
         own = [item for item in batch if isinstance(item, Event) and _visible(item, visible_partners)]
-        generation = self._outbox.generation() if own else None  # before the commit: see `adbid.data.outbox`
-        counted = self._count(own, now) if own else _Counted([], None, [])
-        if generation is not None:
-            new = [] if counted.delta is None else [(counted.delta, counted.increments)]
-            if self._outbox.deliver(generation, new, now) == len(new):
-                self._outbox.drain(generation, now, _DRAINED_AT_ONCE)
-        known = iter(counted.results)
+        known = iter(self._ingest(own, now) if own else ())
         return [
             item
             if isinstance(item, Result)
             else next(known)
             if _visible(item, visible_partners)
-            else rejected(item.event_id, _unknown_partner(item))
+            else rejected(item.event_id, unknown_partner(item))
             for item in batch
         ]
 
-    def _count(self, batch: Sequence[Event], now: datetime) -> "_Counted":
+    def _ingest(self, batch: Sequence[Event], now: datetime) -> list[Result]:
+        generation = self._outbox.generation()  # before the commit: see `adbid.data.outbox`
+        won = self._won(batch)
+        counted = self._count(batch, won or {}, now)
+        if won is not None and (counted.closed or counted.spent):
+            self._settle(counted, now)
+        if generation is not None:
+            new = [] if counted.delta is None else [(counted.delta, counted.increments)]
+            if self._outbox.deliver(generation, new, now) == len(new):
+                self._outbox.drain(generation, now, _DRAINED_AT_ONCE)
+        return counted.results
+
+    def _won(self, batch: Sequence[Event]) -> Mapping[Bid, Won] | None:
+        """The bids that events follow from, as far as the ledger remembers; None when it can't be asked."""
+        if self._ledger is None:
+            return None
+        bids = {(one.decision_id, one.bid_id) for one in batch if one.decision_id and one.bid_id}
+        try:
+            return self._ledger.won(bids) if bids else {}
+        except RedisError as error:
+            logger.warning("the ledger cannot be reached, events are booked on their own days: %s", error)
+            return None
+
+    def _count(self, batch: Sequence[Event], won: Mapping[Bid, Won], now: datetime) -> "_Counted":
         try:
             return self._database.transaction(
-                lambda connection: _count(connection, batch, now), retry_integrity=True
+                lambda connection: _count(connection, batch, won, now), retry_integrity=True
             )
         except DataError as error:
-            raise _out_of_range() from error
+            raise out_of_range() from error
+
+    def _settle(self, counted: "_Counted", now: datetime) -> None:
+        assert self._ledger is not None
+        try:
+            self._ledger.settle(counted.closed, counted.spent, now)
+        except RedisError as error:  # the monitor tells it what was spent, and reservations end by themselves
+            logger.warning("the ledger cannot be reached, it learns later what was spent: %s", error)
 
 
 @dataclass(frozen=True, slots=True)
 class _Counted:
-    """What one transaction did: a result per event, and what is to be added in Redis."""
+    """What one transaction did: a result per event, what is to be added in Redis, which reservations have
+    ended, and what the days they are booked on have spent now."""
 
     results: list[Result]
     delta: int | None
     increments: list[Increment]
+    closed: list[Won]
+    spent: list[Spent]
 
 
-class _Batch:
-    """The batch as far as it has been gone through: what is known, and what changes."""
-
-    def __init__(
-        self,
-        hashes: dict[Key, bytes],
-        originals: dict[Key, Record],
-        brands: dict[str, BrandFeatures],
-        partners: dict[str, PartnerFeatures],
-        slots: dict[str, SlotFeatures],
-    ) -> None:
-        self._hashes = hashes
-        self._originals = originals
-        self._brands = brands
-        self._partners = partners
-        self._slots = slots
-        self.new: dict[Key, Record] = {}
-        self.changed: dict[Key, Record] = {}
-        self.gains: dict[Cell, Totals] = {}
-
-    def take(self, event: Event, now: datetime) -> Result:
-        """Decide on the next event."""
-        body_hash = event.body_hash()
-        known = self._hashes.get(event.key)
-        if known is not None:
-            return Result(event.event_id, "duplicate" if known == body_hash else "conflict")
-        try:
-            if event.partner_id not in self._partners:
-                raise _unknown_partner(event)
-            check_time(event, now)
-            if event.adjusts is None:
-                self._take_outcome(event, body_hash)
-            else:
-                self._take_adjustment(event, event.adjusts, body_hash)
-        except Invalid as why:
-            return rejected(event.event_id, why)
-        self._hashes[event.key] = body_hash
-        return Result(event.event_id, "accepted")
-
-    def _take_outcome(self, event: Event, body_hash: bytes) -> None:
-        check_brand(event, self._brands.get(event.brand_id))
-        check_slot(event, self._slots.get(event.slot_id))
-        record = accept(event, body_hash)
-        self._gain(event, NOTHING, record.current)
-        self.new[event.key] = record
-
-    def _take_adjustment(self, event: Event, adjusts: Key, body_hash: bytes) -> None:
-        original = self.new.get(adjusts) or self.changed.get(adjusts) or self._originals.get(adjusts)
-        if original is None:
-            raise Invalid("unknown_event", f"adjusts_event_id: there is no event {event.adjusts_event_id}")
-        after, record = adjust(original, event, body_hash)
-        check_brand(event, self._brands.get(original.event.brand_id))
-        self._gain(original.event, original.current, after.current)
-        (self.new if adjusts in self.new else self.changed)[adjusts] = after
-        self.new[event.key] = record
-
-    def _gain(self, outcome: Event, before: Amounts, after: Amounts) -> None:
-        cell = cell_of(outcome)
-        gained = self.gains.get(cell, _ZERO)
-        more = change(outcome, before, after)
-        cost, revenue = gained[3] + more[3], gained[4] + more[4]
-        if max(abs(cost), abs(revenue)) >= _TOTAL_LIMIT:
-            raise _out_of_range()
-        self.gains[cell] = (gained[0] + more[0], gained[1] + more[1], gained[2] + more[2], cost, revenue)
-
-    def increments(self) -> list[Increment]:
-        """What the totals gain, as the sums in Redis take it."""
-        return [
-            Increment(
-                self._brands[cell.brand_id].vertical,
-                cell.brand_id,
-                cell.partner_id,
-                cell.slot_id,
-                cell.context,
-                cell.bucket_start,
-                tuple([float(number) for number in totals]),
-            )
-            for cell, totals in self.gains.items()
-        ]
-
-
-def _count(connection: Connection, events_: Sequence[Event], now: datetime) -> _Counted:
+def _count(
+    connection: Connection, events_: Sequence[Event], won: Mapping[Bid, Won], now: datetime
+) -> _Counted:
     hashes, originals = _known(connection, events_)
-    brand_ids = {event.brand_id for event in (*events_, *[record.event for record in originals.values()])}
-    batch = _Batch(
-        hashes,
-        originals,
-        catalog.load_brands(connection, brand_ids - {""}),
-        catalog.load_partners(connection, {event.partner_id for event in events_}),
-        catalog.load_slots(connection, {event.slot_id for event in events_} - {""}),
-    )
+    batch = Batch(hashes, originals, _catalog(connection, events_, originals), won)
     results = [batch.take(event, now) for event in events_]
-    batch.gains = {cell: gain for cell, gain in batch.gains.items() if gain != _ZERO}
     # The events first: a batch that meets the same ids elsewhere stops here, before it has locked any totals.
+    # What most batches share comes last, so that they wait for each other no longer than the commit takes.
     events.add(connection, batch.new.values(), now)
     events.update(connection, batch.changed.values(), now)
-    events.add_totals(connection, batch.gains)
-    increments = batch.increments()
-    return _Counted(results, outbox.add(connection, increments, now) if increments else None, increments)
+    cells = batch.cells()
+    events.add_totals(connection, cells)
+    increments = batch.increments(cells)
+    delta = outbox.add(connection, increments, now) if increments else None
+    days = batch.days()
+    brand_days.add(connection, days)
+    spent = brand_days.spent(connection, [day for day, gain in days.items() if gain.spent])
+    return _Counted(results, delta, increments, list(batch.charged.values()), spent)
+
+
+def _catalog(connection: Connection, events_: Sequence[Event], originals: Mapping[Key, Record]) -> Catalog:
+    """What the events name. It stays as it is until they have been counted: else a brand could be deleted
+    meanwhile because nothing was counted for it yet."""
+    brands = {one.brand_id for one in (*events_, *[record.event for record in originals.values()])} - {""}
+    partners = {event.partner_id for event in events_}
+    slots = {event.slot_id for event in events_} - {""}
+    events.hold(connection, brands, partners, slots)
+    return Catalog(
+        catalog.load_brands(connection, brands),
+        catalog.load_partners(connection, partners),
+        catalog.load_slots(connection, slots),
+    )
 
 
 def _known(connection: Connection, events_: Sequence[Event]) -> tuple[dict[Key, bytes], dict[Key, Record]]:
@@ -217,13 +157,5 @@ def _known(connection: Connection, events_: Sequence[Event]) -> tuple[dict[Key, 
             return hashes, originals
 
 
-def _out_of_range() -> Invalid:
-    return Invalid("amount_out_of_range", "cost, revenue: a quarter hour's total would get too large")
-
-
 def _visible(event: Event, partners: frozenset[str] | None) -> bool:
     return partners is None or event.partner_id in partners
-
-
-def _unknown_partner(event: Event) -> Invalid:
-    return Invalid("unknown_partner", f"partner_id: there is no partner {event.partner_id}")

@@ -127,6 +127,10 @@ class Publisher:
         self._serve(pointer, blob, self._pointer())
         self._database.transaction(lambda connection: model_versions.promote(connection, version))
 
+    def serving(self) -> str | None:
+        """The version that decisions are made with; None for the packaged one. Raises Unavailable."""
+        return _named(self._pointer())
+
     def restore(self) -> str | None:
         """Puts back into Redis what was published last, where it was lost; the version that serves then."""
         expected = self._pointer()

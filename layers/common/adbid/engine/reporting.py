@@ -13,14 +13,11 @@ from adbid.data import catalog, history
 from adbid.data.database import Database
 from adbid.data.history import Scope, Totals
 from adbid.data.hot import Hot, HotStore, Place
-from adbid.domain.context import chain
-from adbid.domain.decay import MEASURES
 from adbid.domain.errors import Invalid, NotFound
-from adbid.domain.interval import credible_interval, effective_payments, gamma_shape
+from adbid.domain.interval import credible_interval, gamma_shape
 from adbid.domain.quality import apply_quality_factors
 from adbid.domain.reporting import Granularity, Point, has_whole_hours, local_start, points
-from adbid.domain.response import TARGETS, ResponseParameters
-from adbid.engine.rows import rows_of
+from adbid.engine.rows import payments_behind, rows_of
 from adbid.ml.model import Model
 
 Array = NDArray[np.float64]
@@ -36,9 +33,6 @@ WINDOW = {"hour": timedelta(hours=24), "day": timedelta(days=30)}
 
 LONGEST = {"hour": timedelta(days=31), "day": timedelta(days=400)}
 """How long a time series may be."""
-
-_REVENUE = list(TARGETS).index("revenue")
-_IMPRESSIONS, _CLICKS, _CONVERSIONS = (MEASURES.index(m) for m in ("impressions", "clicks", "conversions"))
 
 
 @dataclass(frozen=True)
@@ -147,7 +141,7 @@ class Reporting:
             expected = apply_quality_factors(prediction.response.revenue, prediction.quality)
         revenue, cost = float(expected[0]), float(prediction.response.cost[0])
         roas = revenue / cost if cost > 0.0 else float("nan")
-        payments = _payments(evidence, path, model.parameters.response)
+        payments = payments_behind(evidence, [path], model.parameters.response)
         low, high = credible_interval(roas, gamma_shape(payments[0]), LEVEL)
         bounds = (float(low), float(high)) if np.isfinite([low, high]).all() else (None, None)
         return Predicted(_known(revenue), _known(cost), _known(roas), *bounds)
@@ -198,14 +192,6 @@ class Reporting:
 def _meets(visible: frozenset[str] | None, named: str | None) -> bool:
     """Whether any row of `named` (None: of any) is among those of `visible` (None: all)."""
     return visible is None or (bool(visible) if named is None else named in visible)
-
-
-def _payments(evidence: Array, path: history.Path, parameters: ResponseParameters) -> Array:
-    """The payments that the revenue of each row rests on: conversions, or clicks where none are reported."""
-    sums = evidence[:, :, int(parameters.half_life_index[_REVENUE])].transpose(2, 1, 0)
-    payments = sums[_CONVERSIONS] if sums[_CONVERSIONS, 0].any() else sums[_CLICKS]
-    present = np.array([[cell is not None] for cell in chain(*path)])
-    return effective_payments(payments, sums[_IMPRESSIONS], parameters.strength_array[_REVENUE], present)
 
 
 def _before(until: datetime, since: datetime) -> datetime:

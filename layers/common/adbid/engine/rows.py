@@ -1,13 +1,24 @@
-"""What the models see of bids, or of places without a bid, besides their evidence."""
+"""Places, with a bid or without, as the models see them; and how much their predictions rest on."""
 
 from collections.abc import Sequence
 from datetime import datetime
 
 import numpy as np
+from numpy.typing import NDArray
 
 from adbid.data.hot import Hot, Place
-from adbid.domain.context import CONTEXT_DIMENSIONS
+from adbid.domain.context import CONTEXT_DIMENSIONS, chain
+from adbid.domain.decay import MEASURES
+from adbid.domain.interval import effective_payments
+from adbid.domain.response import TARGETS, ResponseParameters
 from adbid.ml.model import Rows
+
+Array = NDArray[np.float64]
+Path = tuple[str, str, str, str, tuple[str, ...]]
+"""(vertical, brand, partner, slot, context values)."""
+
+_REVENUE = list(TARGETS).index("revenue")
+_IMPRESSIONS, _CLICKS, _CONVERSIONS = (MEASURES.index(m) for m in ("impressions", "clicks", "conversions"))
 
 
 def rows_of(places: Sequence[Place], pricing_models: Sequence[str], hot: Hot, at: datetime) -> Rows:
@@ -31,3 +42,14 @@ def rows_of(places: Sequence[Place], pricing_models: Sequence[str], hot: Hot, at
         partner_quality=np.array([partner.quality if partner else unknown for partner in partners]),
         at=at,
     )
+
+
+def payments_behind(evidence: Array, paths: Sequence[Path], parameters: ResponseParameters) -> Array:
+    """[rows]: the payments that each row's revenue rests on: conversions, or clicks where none are reported.
+
+    evidence: [rows, levels, half-lives, measures] of `paths`.
+    """
+    sums = evidence[:, :, int(parameters.half_life_index[_REVENUE])].transpose(2, 1, 0)
+    payments = sums[_CONVERSIONS] if sums[_CONVERSIONS, 0].any() else sums[_CLICKS]
+    present = np.array([[cell is not None for cell in chain(*path)] for path in paths]).T
+    return effective_payments(payments, sums[_IMPRESSIONS], parameters.strength_array[_REVENUE], present)

@@ -1,27 +1,30 @@
 """A bundle of bids in, a ranked decision out. Follow `ScoringEngine.score` to see how a bid flows."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from redis.exceptions import RedisError
 
 from adbid.data.hot import Hot, HotStore, Place
+from adbid.data.ledger import Ledger, Outcome
 from adbid.domain.context import LEVELS, context_of
 from adbid.domain.decay import HALF_LIVES_DAYS, MEASURES
 from adbid.domain.errors import Unavailable
-from adbid.domain.evaluation import Bids, Evaluation, Terms, evaluate_bids
-from adbid.domain.exploration import is_picked
-from adbid.domain.pricing import PricingModel
+from adbid.domain.evaluation import Contests, Evaluation, evaluate_bids
+from adbid.domain.ledger import LEDGER_UNAVAILABLE, Candidate
+from adbid.engine.decision import Decision, pack, settled, unpack
+from adbid.engine.reserving import candidates_of, fingerprint, refusals, without_ledger
 from adbid.engine.rows import rows_of
-from adbid.ml.explain_prediction import Explanation, explain_prediction
+from adbid.engine.terms import Bid, draws_of, offers_of, picks_of, strategies_of, terms_of
+from adbid.ml.explain_prediction import explain_prediction
 from adbid.ml.model import Model
 
-Bid = Mapping[str, Any]
-"""One bid as the API's schema describes it (`functions.score.models.Bid`)."""
+logger = logging.getLogger(__name__)
 
 
 class History(Protocol):
@@ -33,19 +36,9 @@ class History(Protocol):
         """Rebuilds the sums in Redis when they were lost. False when somebody else is at it."""
         ...
 
-
-@dataclass(frozen=True)
-class Decision:
-    """The engine's answer for one bundle. Arrays in `evaluation` run over `bids`."""
-
-    id: str
-    model_version: str
-    degraded: tuple[str, ...]
-    bids: Sequence[Bid]
-    hot: Hot
-    terms: Terms
-    evaluation: Evaluation
-    explanations: Sequence[Explanation | None] | None = None
+    def restore_ledger(self, now: datetime) -> bool:
+        """Whether the ledger holds everything it should, restored from its snapshots if need be."""
+        ...
 
 
 def decision_id(caller: str, request_id: str) -> str:
@@ -64,10 +57,13 @@ class ScoringEngine:
         store: HotStore,
         history: History,
         models: Callable[[bytes | None], tuple[Model, tuple[str, ...]]],
+        ledger: Ledger,
     ) -> None:
         self._store = store
         self._history = history
         self._models = models
+        self._ledger = ledger
+        self._ledger_is_whole = False  # not known before it was asked
 
     def score(
         self,
@@ -77,14 +73,17 @@ class ScoringEngine:
         now: datetime,
         visible_partners: frozenset[str] | None,
         at: datetime | None = None,
+        dry_run: bool = False,
         explore: bool = True,
         explain: bool = False,
         model: Model | None = None,
     ) -> Decision:
-        """Values and ranks `bids` as of `now`; as of `at`, from the events before it, where given.
+        """Values and ranks `bids` as of `now`, and reserves what the winners are expected to cost.
 
-        Partners outside `visible_partners` (None: all are visible) are unknown to this caller. `model` is
-        used instead of the current one where given: a candidate shows how it would answer.
+        A `decision` that was made before comes back as it was; of other bids it raises Conflict. A `dry_run`
+        reserves nothing; as of `at`, from the events before it, it doesn't ask the ledger either. Partners
+        outside `visible_partners` (None: all are visible) are unknown to this caller. `model` is used
+        instead of the current one where given: a candidate shows how it would answer.
         """
         places: list[Place] = [(b["brand_id"], b["partner_id"], b["slot_id"], context_of(b)) for b in bids]
         hot = self._store.read(places, now)
@@ -92,19 +91,73 @@ class ScoringEngine:
         if model is None:
             model, missing = self._models(hot.model)
             degraded = (*degraded, *missing)
-        terms = _terms(bids, hot, decision, visible_partners, explore)
         prediction = model.predict(
             rows_of(places, [bid["pricing_model"] for bid in bids], hot, at or now), evidence, hot.priors
         )
+        picks = picks_of(bids, hot, decision) if explore else [None] * len(bids)
+        draws = draws_of(bids, places, picks, hot, evidence, decision, model)
+        terms = terms_of(bids, hot, picks, draws, visible_partners)
+        made: Decision | None = None
+        outcome: Outcome | None = None
+
+        def reserve(evaluation: Evaluation, contests: Contests) -> Mapping[int, str]:
+            nonlocal made, outcome
+            made = Decision(
+                id=decision,
+                model_version=model.version,
+                degraded=(*degraded, "no_revenue_data") if evaluation.assumed_revenue else degraded,
+                offers=offers,
+                brand_ids=[bid["brand_id"] for bid in bids],
+                strategies=strategies_of(hot),
+                lambda_=terms.lambda_,
+                weight=terms.weight,
+                priority=terms.priority,
+                picks=picks,
+                evaluation=evaluation,
+                explanations=explain_prediction(model, prediction, evaluation.revenue, evaluation.cost)
+                if explain
+                else None,
+            )
+            if at is not None:
+                return {}
+            candidates = candidates_of(bids, hot, contests, evaluation.cost, now)
+            outcome = self._ask(made, candidates, fingerprint(bids, explain), now, dry_run)
+            return {} if outcome.stored else refusals(contests, outcome)
+
+        offers = offers_of(bids)
         evaluation = evaluate_bids(
-            _offers(bids), terms, prediction.response, prediction.quality, prediction.revenue
+            offers, terms, prediction.response, prediction.quality, prediction.revenue, reserve
         )
-        if evaluation.assumed_revenue:
-            degraded = (*degraded, "no_revenue_data")
-        explanations = (
-            explain_prediction(model, prediction, evaluation.revenue, evaluation.cost) if explain else None
-        )
-        return Decision(decision, model.version, degraded, bids, hot, terms, evaluation, explanations)
+        assert made is not None
+        if outcome is not None and outcome.stored:
+            return settled(unpack(outcome.stored), outcome.refused)
+        return made.ended(evaluation)
+
+    def _ask(
+        self,
+        made: Decision,
+        candidates: Sequence[Sequence[Candidate]],
+        fingerprint: bytes,
+        now: datetime,
+        dry_run: bool,
+    ) -> Outcome:
+        """Who gets the slots, by the ledger; without it, by whether a brand needs one."""
+        if "cache_unavailable" in made.degraded:  # the ledger would only take its time to fail as well
+            return without_ledger(candidates)
+        try:
+            if not self._ledger_is_whole:
+                self._ledger_is_whole = self._history.restore_ledger(now)
+            if dry_run:
+                outcome = self._ledger.preview(candidates, now)
+            else:
+                outcome = self._ledger.decide(made.id, fingerprint, pack(made), candidates, now)
+        except RedisError as error:
+            logger.warning("the ledger cannot be reached: %s", error)
+            self._ledger_is_whole = False
+            return without_ledger(candidates)
+        if any(LEDGER_UNAVAILABLE in codes for codes in outcome.refused):
+            self._ledger_is_whole = False
+        return outcome
 
     def _evidence(
         self, hot: Hot, places: Sequence[Place], now: datetime, at: datetime | None
@@ -125,71 +178,3 @@ class ScoringEngine:
 
 def _no_evidence(places: Sequence[Place]) -> NDArray[np.float64]:
     return np.zeros((len(places), len(LEVELS), len(HALF_LIVES_DAYS), len(MEASURES)))
-
-
-def _offers(bids: Sequence[Bid]) -> Bids:
-    slots: dict[str, int] = {}
-    slot = [slots.setdefault(bid["slot_id"], len(slots)) for bid in bids]
-    return Bids(
-        ids=[bid["id"] for bid in bids],
-        slot=np.array(slot, dtype=np.intp),
-        slot_ids=list(slots),
-        amount=np.array([float(bid["amount"]) for bid in bids]),
-        pricing=np.array([PricingModel[bid["pricing_model"]] for bid in bids], dtype=np.intp),
-    )
-
-
-def _terms(
-    bids: Sequence[Bid], hot: Hot, decision: str, visible_partners: frozenset[str] | None, explore: bool
-) -> Terms:
-    """What is known of each bid's brand, partner and slot, as arrays."""
-    unknown = float("nan")
-    flags: list[tuple[bool, ...]] = []
-    numbers: list[tuple[float, ...]] = []
-    for bid in bids:
-        brand = hot.brands.get(bid["brand_id"])
-        slot = hot.slots.get(bid["slot_id"])
-        partner_id, currency = bid["partner_id"], bid["currency"]
-        seen = partner_id in hot.partners and (visible_partners is None or partner_id in visible_partners)
-        # A slot of a partner that the caller may not see doesn't exist for it, and nothing is said about it.
-        open_slot = slot is not None and (slot.partner_id is None or (seen and slot.partner_id == partner_id))
-        exempt = (
-            explore and brand is not None and is_picked(decision, bid["id"], brand.strategy.exploration_share)
-        )
-        flags.append(
-            (
-                brand is None,
-                not seen,
-                not open_slot,
-                brand is not None and brand.status == "paused",
-                brand is not None and brand.currency != currency,
-                open_slot and slot is not None and slot.currency != currency,
-                exempt,
-            )
-        )
-        numbers.append(
-            (
-                brand.strategy.multiplier if brand else unknown,
-                brand.strategy.priority if brand else unknown,
-                brand.target_roas if brand else unknown,
-                float(slot.floor) if slot else unknown,
-            )
-        )
-    flag = np.array(flags, dtype=np.bool_).T
-    number = np.array(numbers, dtype=np.float64).T
-    no_price = np.zeros(len(bids))
-    return Terms(
-        unknown_brand=flag[0],
-        unknown_partner=flag[1],
-        unknown_slot=flag[2],
-        paused=flag[3],
-        foreign_money=flag[4],
-        foreign_floor=flag[5],
-        exempt=flag[6],
-        multiplier=number[0],
-        priority=number[1],
-        target_roas=number[2],
-        floor=number[3],
-        lambda_=no_price,
-        weight=no_price + 1.0,
-    )

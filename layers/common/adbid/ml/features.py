@@ -64,7 +64,7 @@ bring, so what it does across cells that their posteriors don't know. All in nat
 CATEGORICAL_FEATURES = CATEGORIES
 
 SCHEMA_HASH = hashlib.sha256(
-    json.dumps([1, FEATURES, LEVELS, HALF_LIVES_DAYS, MEASURES, HOURS_PER_BUCKET]).encode()
+    json.dumps([2, FEATURES, LEVELS, HALF_LIVES_DAYS, MEASURES, HOURS_PER_BUCKET]).encode()
 ).hexdigest()[:16]
 """Names this schema: a model trained on another one must not be evaluated on these columns."""
 

@@ -7,6 +7,7 @@ authorizer (claims as strings, lists rendered like `[a b]`).
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -15,6 +16,8 @@ from fastapi import Request
 from adbid.domain import errors
 
 ALL = frozenset({"*"})
+_LAST_SECOND = 253_402_300_799.0  # of the year 9999
+_NEVER = datetime.fromtimestamp(_LAST_SECOND, UTC)
 SCOPES = ("brand", "partner", "admin", "metrics")
 
 
@@ -26,6 +29,7 @@ class Claims:
     scopes: frozenset[str]
     brand_ids: frozenset[str]
     partner_ids: frozenset[str]
+    expires_at: datetime = _NEVER
 
     @property
     def is_admin(self) -> bool:
@@ -82,6 +86,7 @@ def read_claims(event: Mapping[str, Any], now: float) -> Claims:
         scopes=scopes,
         brand_ids=_ids(claims.get("brand_ids")),
         partner_ids=_ids(claims.get("partner_ids")),
+        expires_at=datetime.fromtimestamp(min(expires, _LAST_SECOND), UTC),
     )
 
 
