@@ -156,7 +156,9 @@ def _line_up(
                 del codes[index + 1 :]
                 return set()
             break
-        if code == WON and not undecided:
+        if code == WON:  # said before the decision broke off, where somebody is still undecided
+            if undecided:
+                break
             del codes[index + 1 :]
             return set()
         if code == UNDECIDED:
