@@ -1,6 +1,6 @@
 # Every command of the project; `make` alone lists them. Works with GNU make 3.81 and any POSIX shell.
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint token lock sam clean
+.PHONY: help install run test lint token build proof lock sam clean
 
 PY := .venv/bin/python
 INSTALLED := .venv/.installed
@@ -32,13 +32,20 @@ run: $(INSTALLED) ## start everything on 127.0.0.1:PORT (8000), with a demo mont
 test: $(INSTALLED) ## run every test; ARGS="-k posterior" narrows it
 	@exec $(PY) -m pytest $(ARGS)
 
-lint: $(INSTALLED) ## ruff, and mypy --strict on the shared package and the functions
+lint: $(INSTALLED) ## ruff, mypy --strict on the shared package and the functions; the dashboard's, where Node is
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
+	$(PY) -m local.dashboard lint
 
 token: $(INSTALLED) ## print a token: SCOPE="partner" [BRANDS=...] [PARTNERS=...], ids separated by commas, or *
 	@exec $(PY) -m local token
+
+build: $(INSTALLED) ## make in build/ what AWS runs (needs python3.13); ARCH=x86_64 for such a machine, not arm64
+	@exec $(PY) -m scripts.package
+
+proof: $(INSTALLED) ## run what is built for this machine as Lambda would, and print what it takes
+	@exec $(PY) -m pytest -q tests/infrastructure/test_runtime.py
 
 # Pins stay as they are unless pyproject.toml asks for others; LOCK="--upgrade" moves them all.
 # The dev lock serves 3.11 and newer on every system; what ships takes its versions from there, for the Lambda's Python.
@@ -51,18 +58,21 @@ lock: $(INSTALLED) ## write the lock files anew from pyproject.toml
 	$(LAMBDA) pyproject.toml -o layers/common/requirements.txt
 	$(LAMBDA) --group authorizer -o functions/authorizer/requirements.txt
 	$(LAMBDA) --group retrain -o functions/retrain/requirements.txt
+	$(LAMBDA) --group migrations -o migrations/requirements.txt
+	$(LAMBDA) --group lambda -o requirements-lambda.txt
+	$(LAMBDA) --no-deps --group openmp -o scripts/package/openmp.txt
 
-# The two validations find different faults. `sam build` wants the real interpreter of the Lambda's version first on PATH:
-# it refuses a pyenv shim.
+# The two validations find different faults.
 SAM := SAM_CLI_TELEMETRY=0 .venv-sam/bin/python -m samcli
-sam: $(SAM_INSTALLED) ## check and build template.yaml with the AWS SAM CLI (needs python3.13)
+sam: $(SAM_INSTALLED) $(INSTALLED) ## check and build template.yaml with the AWS SAM CLI (needs python3.13)
 	$(SAM) validate --lint --region us-east-1
 	$(SAM) validate --region us-east-1
-	@python=$$(sh scripts/find-python python3.13) && PATH="$$(dirname "$$python"):$$PATH" $(SAM) build
+	$(SAM) build
 
 $(SAM_INSTALLED): requirements-sam.txt scripts/install
 	@sh scripts/install .venv-sam requirements-sam.txt >&2
 
 clean: ## remove the venvs, the caches and what was built; .local, with its data, stays
-	rm -rf .venv .venv-sam .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks
+	rm -rf .venv .venv-sam .aws-sam build .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks
+	rm -rf dashboard/node_modules dashboard/dist dashboard/src/generated dashboard/.built dashboard/.lock
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

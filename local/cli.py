@@ -12,6 +12,7 @@ COMMANDS = {
     "retrain": ("local.retrain", "learn from the last month, and publish what is no worse"),
     "rollback": ("local.rollback", "serve a model version again that served before"),
     "rebuild": ("local.rebuild", "make anew what Redis holds, from the database and the stored models"),
+    "ledger": ("local.ledger", "check that every brand's money adds up, in Redis and in the database"),
 }
 
 

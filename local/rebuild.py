@@ -22,6 +22,7 @@ def run(_: argparse.Namespace) -> int:
         try:
             with tqdm(desc="rebuild", unit=" rows", mininterval=0.5) as bar:
                 rebuild.rebuild(wiring.database(), wiring.counters(), wiring.now(), progress=bar.update)
+            wiring.traffic().forget()  # the monitor counts it anew
             version = wiring.model_publisher().restore()
         except (AdBidError, RedisError) as error:
             print(f"not rebuilt: {error}")

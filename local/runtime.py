@@ -17,6 +17,8 @@ from typing import Any
 from local.events import ACCOUNT_ID, REGION
 from local.template import Function
 
+STOP_SECONDS = 5.0
+
 Handler = Callable[[dict[str, Any], Any], object]
 
 
@@ -50,7 +52,8 @@ class Environment:
     def __init__(self, name: str) -> None:
         self._jobs: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = queue.SimpleQueue()
         # A handler that hangs must not keep the process alive.
-        threading.Thread(target=self._run, name=name, daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
 
     def submit(self, job: Callable[[], Any]) -> Future[Any]:
         """Run `job` in this environment."""
@@ -61,6 +64,10 @@ class Environment:
     def stop(self) -> None:
         """End the thread after its present job."""
         self._jobs.put(None)
+
+    def join(self, seconds: float) -> None:
+        """Wait until its thread has ended, so long at most."""
+        self._thread.join(max(seconds, 0.0))
 
     def _run(self) -> None:
         loop = asyncio.new_event_loop()
@@ -90,6 +97,7 @@ class LocalFunction:
         self._function = function
         self._arn = f"arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:{function.name}"
         self._idle = [Environment(f"{function.name}-{number}") for number in range(concurrency)]
+        self._busy: list[Environment] = []  # also those left to a call that nobody waits for any more
         self._slots = asyncio.Semaphore(concurrency)
         self._handler: Handler | None = None
 
@@ -108,6 +116,7 @@ class LocalFunction:
             raise RuntimeError(f"{self._function.name} is not loaded")
         async with self._slots:
             environment = self._idle.pop()
+            self._busy.append(environment)
             call = environment.submit(partial(self._handler, event, self._context()))
             try:
                 async with asyncio.timeout(self._function.timeout):
@@ -122,12 +131,21 @@ class LocalFunction:
                     # A thread cannot be ended: leave it to its hung call and take a new one.
                     environment.stop()
                     environment = Environment(f"{self._function.name}-again")
+                else:
+                    self._busy.remove(environment)
                 self._idle.append(environment)
 
     def close(self) -> None:
-        """End the environments that are idle."""
-        for environment in self._idle:
+        """End the environments; a call that has begun may end, within STOP_SECONDS.
+
+        What it uses may be taken away then.
+        """
+        ending = [*self._idle, *self._busy]
+        for environment in ending:
             environment.stop()
+        end = time.monotonic() + STOP_SECONDS
+        for environment in ending:
+            environment.join(end - time.monotonic())
 
     def _context(self) -> LambdaContext:
         return LambdaContext(

@@ -9,11 +9,10 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
-from local.runtime import LocalFunction
+from local.runtime import STOP_SECONDS, LocalFunction
 from local.template import Schedule
 
 MINUTE = 60.0
-STOP_SECONDS = 5.0
 
 logger = logging.getLogger("local.schedule")
 

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,9 +18,11 @@ from sqlalchemy.exc import OperationalError
 import migrations
 from adbid import wiring
 from adbid.settings import CacheSettings, DatabaseSettings, SettingsError, read_settings
-from local import demo, learning
+from local import dashboard, demo, learning, live
 from local.client import ApiError, Client
+from local.dashboard import Building
 from local.embedded import redis_server, sqlite_url, stop_leftover
+from local.events import Answer
 from local.gateway import TEMPLATE, Gateway, LocalServer
 from local.home import home
 from local.keys import LocalIssuer
@@ -32,6 +34,7 @@ from local.tokens import mint
 DEFAULT_PORT = 8000
 THREADS = 4  # per function; a Lambda would start an instance each
 TOKEN_SECONDS = 12 * 3600
+POLL_SECONDS = 0.2
 
 CANNOT_START = (OSError, OperationalError, SettingsError)
 """What `running` raises: a product runs on the folder already, the port is taken, the folder can't be
@@ -72,18 +75,22 @@ def _port(text: str) -> int:
 
 
 @contextmanager
-def running(folder: Path, port: int, *, schedules: bool = False) -> Iterator[Stack]:
+def running(
+    folder: Path, port: int, *, schedules: bool = False, pages: Mapping[str, Answer] | None = None
+) -> Iterator[Stack]:
     """Every part started, the database migrated, the API served from another thread.
 
-    With `schedules`, functions are also called as often as the template says. `DATABASE_URL` and `REDIS_URL`
-    name real servers to use instead of the embedded ones. Raises what CANNOT_START says.
+    With `schedules`, functions are also called as often as the template says. `pages` are served beside the
+    API, and may grow meanwhile. `DATABASE_URL` and `REDIS_URL` name real servers to use instead of the
+    embedded ones. Raises what CANNOT_START says.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         announce = stack.enter_context(occupied(folder))
         stop_leftover(folder)
         issuer = LocalIssuer.open(folder)
-        gateway = Gateway(documents={"/.well-known/jwks.json": issuer.jwks()}, concurrency=THREADS)
+        documents = {"/.well-known/jwks.json": issuer.jwks()}
+        gateway = Gateway(documents=documents, pages=pages, concurrency=THREADS)
         stack.callback(gateway.close)
         server = stack.enter_context(LocalServer(gateway, port))
         where = {
@@ -96,6 +103,7 @@ def running(folder: Path, port: int, *, schedules: bool = False) -> Iterator[Sta
             "JWKS_URL": os.environ.get("JWKS_URL") or f"{server.url}/.well-known/jwks.json",
         }
         stack.enter_context(environment(where | settings | quiet()))
+        stack.callback(gateway.close)  # before the connections of its functions
         for kind in (DatabaseSettings, CacheSettings):  # so that what is wrong shows now
             read_settings(kind, os.environ)
         migrations.upgrade(wiring.database())
@@ -119,8 +127,8 @@ def quiet() -> dict[str, str]:
 def environment(values: Mapping[str, str]) -> Iterator[None]:
     """The variables the functions read, for the length of a `with` block."""
     before = {name: os.environ.get(name) for name in values}
+    wiring.close()
     os.environ.update(values)
-    wiring.reset()
     try:
         yield
     finally:
@@ -146,15 +154,25 @@ def run(arguments: argparse.Namespace) -> int:
         signal.signal(number, lambda *_: stop.set())
     started = time.monotonic()
     try:
-        with running(home(), arguments.port, schedules=True) as stack:
+        with (
+            dashboard.building() as building,
+            running(home(), arguments.port, schedules=True, pages=building.pages) as stack,
+        ):
             if not arguments.no_demo:
                 with Client(stack.url, stack.token("admin")) as client:
                     demo.load_once(client, home(), stop)
+                wiring.traffic().forget()  # the monitor has counted a month that was not there yet
                 if not stop.is_set():
                     learning.first_time(stop)
             if not stop.is_set():
-                print(_welcome(stack, time.monotonic() - started), flush=True)
-                stop.wait()
+                told = building.is_over()
+                print(_welcome(stack, _dashboard(stack, building), time.monotonic() - started), flush=True)
+                goes_on = live.market(stack.url, stack.token("admin"), home())
+                with nullcontext() if arguments.no_demo else goes_on:
+                    while not stop.wait(POLL_SECONDS):
+                        if building.is_over() and not told:
+                            told = True
+                            print(f"\n  {_dashboard(stack, building)}", flush=True)
     except CANNOT_START as error:
         taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
         hint = f"port {arguments.port} is in use; PORT=8001 make run takes another one" if taken else error
@@ -166,7 +184,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _welcome(stack: Stack, seconds: float) -> str:
+def _welcome(stack: Stack, about_the_dashboard: str, seconds: float) -> str:
     token = stack.token("partner brand", partners=["*"])
     has_demo = (
         Client(stack.url, stack.token("admin")).call("GET", f"/api/brands/{demo.BRANDS[0].id}").is_success
@@ -174,6 +192,7 @@ def _welcome(stack: Stack, seconds: float) -> str:
     lines = [
         "",
         f"AdBid Optimizer is up after {seconds:.1f} s.",
+        f"  {about_the_dashboard}",
         f"  API and documentation   {stack.url}/docs",
         "  stop                    Ctrl-C",
         "  a token of your own     make token SCOPE=partner PARTNERS='*'",
@@ -186,6 +205,16 @@ def _welcome(stack: Stack, seconds: float) -> str:
             _curl(stack.url, token),
         ]
     return "\n".join(lines)
+
+
+def _dashboard(stack: Stack, building: Building) -> str:
+    if not building.is_over():
+        words = "is being built; its address follows"
+    elif building.trouble:
+        words = building.trouble
+    else:
+        words = f"{stack.url}/#token={stack.token('admin')}"
+    return f"dashboard               {words}"
 
 
 def _curl(url: str, token: str) -> str:

@@ -12,12 +12,13 @@ from pydantic import BaseModel, TypeAdapter, ValidationError, create_model
 from adbid import wiring
 from adbid.data.catalog import BRAND, PARTNER, PRIOR, SLOT, STRATEGY, Item, Kind
 from adbid.domain.errors import Invalid, NotFound
-from adbid.engine.administration import Actor, Matches
+from adbid.engine.administration import Matches
 from adbid.web.app import create_app, documented, lambda_handler, read_body
 from adbid.web.claims import Claims, require
 from adbid.web.problems import Problem
 from adbid.web.schema import Id
-from functions.admin import documentation, models
+from functions.admin import documentation, models, oversight
+from functions.admin.actor import actor_of
 
 T = TypeVar("T", bound=Item)
 Responses = dict[int | str, dict[str, Any]]
@@ -88,7 +89,7 @@ def serve(resource: Resource[Any]) -> None:
     async def create_item(request: Request, claims: Admin) -> Response:
         body: models.Body = await read_body(request, resource.body)
         return resource.respond(
-            wiring.administration().create(kind, body.values(), _actor(request, claims)), 201
+            wiring.administration().create(kind, body.values(), actor_of(request, claims)), 201
         )
 
     @app.get(path, summary=f"Read: {name}", responses={**found, **_problems(404)}, **common)
@@ -108,7 +109,7 @@ def serve(resource: Resource[Any]) -> None:
         body: models.Body = await read_body(request, resource.body)
         if body.id not in (None, item_id):
             raise Invalid("id_mismatch", "the id differs from the path's", property="id")
-        actor, seen = _actor(request, claims), matches(if_match)
+        actor, seen = actor_of(request, claims), matches(if_match)
         return resource.respond(
             wiring.administration().replace(kind, _known(item_id), body.values(), seen, actor)
         )
@@ -119,7 +120,7 @@ def serve(resource: Resource[Any]) -> None:
     async def delete_item(
         request: Request, item_id: ItemId, claims: Admin, if_match: IfMatch = None
     ) -> Response:
-        wiring.administration().delete(kind, _known(item_id), matches(if_match), _actor(request, claims))
+        wiring.administration().delete(kind, _known(item_id), matches(if_match), actor_of(request, claims))
         return Response(status_code=204)
 
 
@@ -144,11 +145,6 @@ def _known(item_id: str) -> str:
         raise NotFound("not_found", "there is no such object") from None
 
 
-def _actor(request: Request, claims: Claims) -> Actor:
-    event: dict[str, Any] = request.scope.get("aws.event", {})
-    return Actor(claims.subject, event.get("requestContext", {}).get("requestId", ""))
-
-
 def _json(document: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     return Response(orjson.dumps(document), status, headers, "application/json")
 
@@ -171,6 +167,7 @@ def _problems(*statuses: int) -> Responses:
 for one in RESOURCES:
     serve(one)
 
+oversight.serve(app)
 app.include_router(documentation.router)
 
 handler = lambda_handler(app)

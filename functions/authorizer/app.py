@@ -12,16 +12,13 @@ import time
 from functools import lru_cache
 from typing import Any
 
-from aws_lambda_powertools import Logger, single_metric
-from aws_lambda_powertools.metrics import MetricUnit
-from aws_lambda_powertools.utilities.typing import LambdaContext
-
+from adbid.eyes.calls import logged
+from adbid.eyes.logs import logger
+from adbid.eyes.metrics import count
 from functions.authorizer.keystore import KeyStore
 from functions.authorizer.settings import AuthorizerSettings
 from functions.authorizer.sources import key_set_source
 from functions.authorizer.verifier import Refused, TokenVerifier
-
-logger = Logger(service="authorizer")
 
 
 @lru_cache(maxsize=1)
@@ -36,16 +33,16 @@ def verifier_for(settings: AuthorizerSettings) -> TokenVerifier:
     return TokenVerifier(keys, issuer=settings.issuer, audience=settings.audience)
 
 
-@logger.inject_lambda_context(correlation_id_path="requestContext.requestId", clear_state=True)
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Answer API Gateway who is calling. Raises `KeysUnavailable` and `SettingsError`."""
-    try:
-        verifier = verifier_for(AuthorizerSettings.from_environment(os.environ))
-        return authorize(event, verifier, time.time())
-    except Refused as refusal:
-        logger.info("token refused", reason=refusal.reason)
-        _count("token_refused_total", reason=refusal.reason)
-        return {"isAuthorized": False}
+    with logged(event):
+        try:
+            verifier = verifier_for(AuthorizerSettings.from_environment(os.environ))
+            return authorize(event, verifier, time.time())
+        except Refused as refusal:
+            logger.info("token refused", reason=refusal.reason)
+            count("token_refused_total", reason=refusal.reason)
+            return {"isAuthorized": False}
 
 
 def authorize(event: dict[str, Any], verifier: TokenVerifier, now: float) -> dict[str, Any]:
@@ -67,15 +64,4 @@ def bearer_token(event: dict[str, Any]) -> str:
 
 def _report_source(reason: str) -> None:
     logger.warning("the issuer's keys could not be loaded", reason=reason)
-    _count("key_set_failed_total")
-
-
-def _count(name: str, **dimensions: str) -> None:
-    with single_metric(
-        name=name,
-        unit=MetricUnit.Count,
-        value=1,
-        namespace="AdBid",
-        default_dimensions={"service": "authorizer", **dimensions},
-    ):
-        pass
+    count("key_set_failed_total")

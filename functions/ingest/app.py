@@ -5,9 +5,9 @@ from collections import Counter
 from fastapi import Request, Response
 
 from adbid import wiring
+from adbid.eyes.metrics import count
 from adbid.web.app import create_app, documented, lambda_handler, read_body
 from adbid.web.claims import claims_of, requires
-from adbid.web.telemetry import count
 from functions.ingest.models import BATCH, ENVELOPE, PerformanceAnswer, answer, read_events
 
 app = create_app("ingest")

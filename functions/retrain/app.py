@@ -12,7 +12,9 @@ from redis.exceptions import RedisError
 from adbid import wiring
 from adbid.data.models import ModelCache, RetrainLock
 from adbid.domain.errors import AdBidError, Unavailable
-from adbid.web.telemetry import count, logger, observe_seconds
+from adbid.eyes.calls import observe
+from adbid.eyes.logs import logger
+from adbid.eyes.metrics import count, observe_seconds
 from functions.retrain.fit import FitSettings, artefact, fit
 from functions.retrain.models import Rollback, read_event
 from functions.retrain.night import Deadline, Night, Progress, Refused
@@ -24,6 +26,7 @@ LONGEST = 900.0
 _ROWS_FOR_THREADS = 50_000  # with fewer, threads wait for each other longer than they work
 
 
+@observe("retrain")
 def handler(event: dict[str, Any], context: Any, progress: Progress | None = None) -> dict[str, Any]:
     """{"action": "retrain"} or {"action": "rollback", "version": …} in; what became of it out.
 

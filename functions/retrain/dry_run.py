@@ -10,8 +10,8 @@ from adbid.domain.context import CONTEXT_DIMENSIONS, LEVELS
 from adbid.domain.decay import MEASURES
 from adbid.domain.evaluation import Evaluation
 from adbid.domain.replay import ABSENT
+from adbid.engine.bundle import Bid
 from adbid.engine.scoring import ScoringEngine
-from adbid.engine.terms import Bid
 from adbid.ml.model import Model
 from functions.retrain.samples import History
 

@@ -3,20 +3,31 @@
 from typing import Annotated, Any
 
 import orjson
-from fastapi import Depends, Query, Response
+from fastapi import Depends, Path, Query, Request, Response
 
 from adbid import wiring
 from adbid.domain.context import context_of
 from adbid.domain.money import format_money
 from adbid.domain.reporting import Granularity, Point
 from adbid.engine.reporting import LEVEL, RoasReport, Viewer
-from adbid.web.app import create_app, lambda_handler
+from adbid.web.app import create_app, documented, lambda_handler, read_body
 from adbid.web.claims import Claims, require
 from adbid.web.problems import Problem
 from adbid.web.schema import utc
+from functions.roas import scrape, simulate
 from functions.roas.models import RoasAnswer, RoasQuery, VpiAnswer, VpiQuery
+from functions.roas.portfolio import (
+    HistoryAnswer,
+    HistoryQuery,
+    PortfolioAnswer,
+    PortfolioQuery,
+    history_document,
+    portfolio_document,
+)
 
 Caller = Annotated[Claims, Depends(require("brand", "partner"))]
+BrandCaller = Annotated[Claims, Depends(require("brand"))]
+BrandId = Annotated[str, Path(alias="brand_id")]
 
 NOT_FOUND: dict[int | str, dict[str, Any]] = {
     404: {"model": Problem, "content": {"application/problem+json": {}}}
@@ -68,6 +79,59 @@ async def value_per_impression(claims: Caller, query: Annotated[VpiQuery, Query(
     return _json({"granularity": query.granularity, "timezone": query.timezone, "points": listed})
 
 
+@app.get(
+    "/api/portfolio",
+    summary="Each brand's budget, spend, ROAS, prices and status",
+    tags=["portfolio"],
+    response_class=Response,
+    responses={200: {"model": PortfolioAnswer}, **NOT_FOUND},
+)
+async def portfolio(claims: BrandCaller, query: Annotated[PortfolioQuery, Query()]) -> Response:
+    """The brands that the caller may see, in the order of their ids, as they stand now."""
+    now = wiring.now()
+    page = wiring.portfolio().page(
+        claims.brands, brand_id=query.brand_id, cursor=query.cursor, limit=query.limit, now=now
+    )
+    return _json(portfolio_document(page, now))
+
+
+@app.get(
+    "/api/portfolio/{brand_id:path}/history",
+    summary="One brand's recent days, today by the quarter hour, and what was changed",
+    tags=["portfolio"],
+    response_class=Response,
+    responses={200: {"model": HistoryAnswer}, **NOT_FOUND},
+)
+async def history(
+    brand_id: BrandId, claims: BrandCaller, query: Annotated[HistoryQuery, Query()]
+) -> Response:
+    """A day is `immature` until it has been over for two days: more of its conversions may still come.
+
+    Who made a change is told to admins alone.
+    """
+    record = wiring.brand_history().read(brand_id, claims.brands, days=query.days, now=wiring.now())
+    return _json(history_document(record, show_actors=claims.is_admin))
+
+
+@app.post(
+    "/api/simulate",
+    summary="What other targets, another budget or another strategy would have done",
+    tags=["portfolio"],
+    response_class=Response,
+    responses={200: {"model": simulate.SimulateAnswer}, **NOT_FOUND},
+    openapi_extra=documented(simulate.REQUEST),
+)
+async def simulate_days(request: Request, claims: BrandCaller) -> Response:
+    """Plays a brand's last whole days again, target by target, at the cost and revenue that really came.
+
+    Only what was won is in the log: what a looser setting would have won besides is not in the figures, and
+    `beyond_data` says how much room there is for it. Rivals are taken to bid as they did.
+    """
+    asked = await read_body(request, simulate.REQUEST)
+    found = wiring.simulator().run(asked.question(), claims.brands, wiring.now())
+    return _json(simulate.document(found))
+
+
 def _viewer(claims: Claims) -> Viewer:
     return Viewer(claims.brands, claims.partners)
 
@@ -113,5 +177,7 @@ def _point(point: Point, granularity: Granularity) -> dict[str, Any]:
 def _json(value: dict[str, Any]) -> Response:
     return Response(orjson.dumps(value), media_type="application/json")
 
+
+scrape.serve(app)
 
 handler = lambda_handler(app)

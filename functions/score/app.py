@@ -6,16 +6,14 @@ from collections import Counter
 from fastapi import Request, Response
 
 from adbid import wiring
-from adbid.domain.errors import FieldError, Invalid
 from adbid.engine.scoring import decision_id
+from adbid.eyes.metrics import count, observe_seconds
 from adbid.web.app import create_app, documented, lambda_handler, read_body
 from adbid.web.claims import claims_of, requires
-from adbid.web.telemetry import count, observe_seconds
 from functions.score.answer import encode
-from functions.score.models import REQUEST, Health, ScoreAnswer, ScoreRequest
-
-EXPLAINED_BIDS = 100
-"""Taking 100 predictions apart takes a quarter of a second."""
+from functions.score.models import REQUEST, Health, ScoreAnswer
+from functions.score.process import settle
+from functions.score.request import by_schema, plain
 
 app = create_app("score")
 
@@ -35,24 +33,23 @@ async def score(request: Request) -> Response:
     """
     started = time.perf_counter()
     claims = claims_of(request, "partner")
-    asked = await read_body(request, REQUEST)
-    _check(asked)
-    bids = asked["bids"]
-    dry_run = asked.get("dry_run", False)
+    asked = plain(await request.body()) or by_schema(await read_body(request, REQUEST))
     decision = wiring.scoring().score(
-        bids,
-        decision=decision_id(claims.subject, asked["id"]),
+        asked.bundle,
+        decision=decision_id(claims.subject, asked.id),
         now=wiring.now(),
         visible_partners=claims.partners,
-        at=asked.get("at"),
-        dry_run=dry_run,
-        explore=asked.get("explore", not dry_run),
-        explain=asked.get("explain", False),
+        at=asked.at,
+        dry_run=asked.dry_run,
+        explore=asked.explore,
+        explain=asked.explain,
     )
-    answer = encode(asked["id"], decision, feature_values=claims.is_admin)
-    if not dry_run:
-        for model, number in Counter([bid["pricing_model"] for bid in bids]).items():
+    answer = encode(asked.id, decision, feature_values=claims.is_admin)
+    if not asked.dry_run:
+        for model, number in Counter(asked.bundle.pricing_models).items():
             count("bid_requests_total", number, model=model)
+        for kind in decision.degraded:
+            count("degradations_total", kind=kind)
         observe_seconds("score_latency_seconds", time.perf_counter() - started)
     return Response(answer, media_type="application/json")
 
@@ -66,27 +63,5 @@ async def health() -> Health:
     return Health(status="ok", model_version=model.version, degraded=list(degraded))
 
 
-def _check(asked: ScoreRequest) -> None:
-    """What the schema can't say. Raises Invalid."""
-    if asked.get("at") is not None and not asked.get("dry_run"):
-        raise Invalid("at_without_dry_run", "`at` is accepted with `dry_run` only", property="at")
-    if asked.get("explain") and len(asked["bids"]) > EXPLAINED_BIDS:
-        text = f"at most {EXPLAINED_BIDS} bids are explained at once"
-        raise Invalid("too_many_to_explain", text, property="explain")
-    seen: set[str] = set()
-    for place, bid in enumerate(asked["bids"]):
-        if bid["id"] in seen:
-            name = f"bids[{place}].id"
-            raise Invalid(
-                "duplicate_bid", "bid ids must differ", FieldError(name, "duplicate", "given before")
-            )
-        seen.add(bid["id"])
-        amount = bid["amount"]
-        if not isinstance(amount, str) and round(amount, 6) != amount:
-            name = f"bids[{place}].amount"
-            raise Invalid(
-                "invalid_request", f"{name}: more than 6 decimals", FieldError(name, "decimals", "at most 6")
-            )
-
-
 handler = lambda_handler(app)
+settle()

@@ -7,10 +7,11 @@ from typing_extensions import TypedDict
 
 from adbid.web.schema import Country, Currency, Id, Moment
 
-_AMOUNT_LIMIT = 1_000_000_000
+AMOUNT_LIMIT = 1_000_000_000
+MOST_BIDS = 1_000
 
 Amount = (
-    Annotated[float, Strict(), Field(ge=0, le=_AMOUNT_LIMIT, allow_inf_nan=False)]
+    Annotated[float, Strict(), Field(ge=0, le=AMOUNT_LIMIT, allow_inf_nan=False)]
     | Annotated[str, Strict(), StringConstraints(pattern=r"^[0-9]{1,9}(\.[0-9]{1,6})?$")]
 )
 
@@ -73,7 +74,7 @@ class ScoreRequest(TypedDict):
     )
 
     id: Annotated[Id, Field(description="names the request: a repeat with the same id is the same decision")]
-    bids: Annotated[list[Bid], Field(min_length=1, max_length=1000)]
+    bids: Annotated[list[Bid], Field(min_length=1, max_length=MOST_BIDS)]
     dry_run: NotRequired[Annotated[bool, Strict(), Field(description="nothing is reserved or counted")]]
     explore: NotRequired[
         Annotated[

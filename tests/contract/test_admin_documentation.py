@@ -83,7 +83,7 @@ def test_an_operation_says_who_may_call_and_what_comes_back(
 
 @pytest.mark.parametrize(("path", "method", "operation"), OPERATIONS)
 def test_what_is_sent_comes_with_an_example(path: str, method: str, operation: dict[str, Any]) -> None:
-    if method not in ("post", "put"):
+    if method not in ("post", "put") or path.endswith("/rollback"):  # that takes no body
         return
     content = operation["requestBody"]["content"]["application/json"]
     assert content.get("example") or content["schema"].get("example")

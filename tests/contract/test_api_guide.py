@@ -19,6 +19,8 @@ FUNCTIONS = {
     "/api/performance": ingest,
     "/api/roas": roas,
     "/api/metrics": roas,
+    "/api/portfolio": roas,
+    "/api/simulate": roas,
     "/api/": admin,
 }
 

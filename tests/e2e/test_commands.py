@@ -1,4 +1,4 @@
-"""`local retrain`, `rollback` and `rebuild`, as a user gives them: beside a running product, and alone."""
+"""`local retrain`, `rollback`, `rebuild` and `ledger`, as a user gives them, beside a running product."""
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -112,3 +112,35 @@ def test_what_redis_has_lost_is_rebuilt(stack: Stack) -> None:
         assert said("rebuild").endswith(f"model {version} serves")
         assert held.keys("cell:*")
     assert score(stack) == (version, [], pytest.approx(ctr, rel=1e-6))  # time passes meanwhile
+
+
+def test_whether_the_money_adds_up_is_told(stack: Stack) -> None:
+    bid = {"id": "b", "brand_id": "limited", "partner_id": "p1", "slot_id": "s0"}
+    terms = {"pricing_model": "CPM", "currency": "USD"}
+    happened = {"event_id": "paid", "type": "impression", "event_time": datetime.now(UTC).isoformat()}
+    assert said("ledger", "check").endswith("no differences")  # and it is there, whoever has lost it before
+    with client(stack) as admin:
+        limited = {**MARKET["brands"][0], "id": "limited", "name": "limited", "daily_budget": "5"}
+        ok(admin.post("/api/brands", json=limited), 201)
+        bids = [{**bid, **terms, "amount": "2"}, {**bid, **terms, "id": "c", "slot_id": "s1", "amount": "2"}]
+        decided = ok(admin.post("/api/score", json={"id": "ledger", "bids": bids}))
+        assert [one["reasons"] for one in decided["results"]] == [[], []]
+        happened |= {"brand_id": "limited", "partner_id": "p1", "slot_id": "s0", **terms, "bid_id": "b"}
+        event = {**happened, "decision_id": decided["decision_id"], "cost": "0.003"}
+        [counted] = ok(admin.post("/api/performance", json={"events": [event]}))["results"]
+        assert counted["status"] == "accepted"
+    assert said("ledger", "check").endswith("no differences")
+    there = occupant(home())
+    assert there is not None
+    with redis.Redis.from_url(there.settings["REDIS_URL"]) as held:
+        [key] = held.keys("*:day:limited*")
+        held.hincrby(key, "reserved", 1)
+        held.hincrby(key, "spent", 10)
+        today = key.decode()[-10:]
+        assert said("ledger", "check", code=1).splitlines()[:2] == [
+            f"limited {today}: reserved 0.002001, open 0.002",
+            f"limited {today}: spent in Redis 0.00301, in brand_day 0.003",
+        ]
+        held.flushall()
+        assert said("ledger", "check").endswith("no differences")  # as restored
+        assert held.hget(key, "spent") == b"3000"

@@ -18,8 +18,8 @@ from local.tokens import mint
 from tests.support.small_api import TEMPLATE, assert_message, echoed, small_api
 from tests.support.tokens import assembled, claims, encoded, signed
 
-NOW = time.time()
-GOOD = claims(exp=NOW + 3600)
+NOW = time.time()  # of the collection: this may be called many minutes later
+GOOD = claims(exp=NOW + 7200)
 
 
 @pytest.fixture(scope="module")
@@ -47,11 +47,11 @@ def call(client: httpx.Client, token: str) -> httpx.Response:
 
 @pytest.mark.parametrize("algorithm", ["RS256", "ES256"])
 def test_a_good_token_brings_its_claims(client: httpx.Client, issuer: LocalIssuer, algorithm: str) -> None:
-    token = mint(issuer, scope="brand", brands=["1l1007802"], now=NOW, lifetime=60, algorithm=algorithm)
+    token = mint(issuer, scope="brand", brands=["1l1007802"], now=NOW, lifetime=3600, algorithm=algorithm)
     assert echoed(call(client, token))["requestContext"]["authorizer"]["lambda"] == {
         "sub": "local",
         "iss": "partnerize",
-        "exp": str(int(NOW + 60)),
+        "exp": str(int(NOW + 3600)),
         "scope": "brand",
         "brand_ids": '["1l1007802"]',
         "partner_ids": "[]",
@@ -83,7 +83,7 @@ def tampered(issuer: LocalIssuer) -> str:
     "forge",
     [
         pytest.param(lambda issuer: signed(issuer, {**GOOD, "exp": NOW - 1}), id="expired"),
-        pytest.param(lambda issuer: signed(issuer, {**GOOD, "nbf": NOW + 60}), id="not yet valid"),
+        pytest.param(lambda issuer: signed(issuer, {**GOOD, "nbf": NOW + 3600}), id="not yet valid"),
         pytest.param(lambda issuer: signed(issuer, {**GOOD, "iss": "other"}), id="other issuer"),
         pytest.param(lambda issuer: signed(issuer, {**GOOD, "aud": "other"}), id="other audience"),
         pytest.param(unsigned, id="alg none"),

@@ -108,6 +108,20 @@ def test_what_is_open_needs_no_token(client: httpx.Client) -> None:
         assert client.get(key.removeprefix("GET ")).status_code == 200, key
 
 
+def test_metrics_are_open_to_this_machine_and_no_token_is_ignored(
+    product: Product, client: httpx.Client, issuer: LocalIssuer
+) -> None:
+    answer = client.get("/metrics")
+    assert answer.status_code == 200
+    assert "bid_requests_total" in answer.text
+    for scope, status in (("metrics", 200), ("admin", 200), ("brand", 403)):
+        with product.client(scope, brands=["*"]) as caller:
+            assert caller.get("/metrics").status_code == status
+    expired = {"authorization": f"Bearer {signed(issuer, {**GOOD, 'exp': NOW - 1})}"}
+    assert client.get("/metrics", headers=expired).status_code == 403
+    assert client.post("/metrics").status_code == 404
+
+
 @pytest.mark.parametrize(
     "headers",
     [
@@ -119,6 +133,8 @@ def test_what_is_open_needs_no_token(client: httpx.Client) -> None:
 )
 def test_without_a_token_there_is_401(client: httpx.Client, headers: dict[str, str]) -> None:
     for method, path in CLOSED:
+        if path == "/metrics" and "authorization" not in headers:
+            continue  # open to this machine
         assert_message(client.request(method, path, headers=headers, json={}), 401, "Unauthorized")
 
 

@@ -11,8 +11,14 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[2]
 DEV = ROOT / "requirements.txt"
 LAYER = ROOT / "layers/common/requirements.txt"
-FUNCTIONS = sorted(ROOT.glob("functions/*/requirements.txt"))
-LOCKS = [DEV, ROOT / "requirements-sam.txt", LAYER, *FUNCTIONS]
+FUNCTIONS = [*sorted(ROOT.glob("functions/*/requirements.txt")), ROOT / "migrations/requirements.txt"]
+OF_A_GROUP = {
+    "sam": ROOT / "requirements-sam.txt",
+    "lambda": ROOT / "requirements-lambda.txt",
+    "openmp": ROOT / "scripts/package/openmp.txt",
+}
+"""Locks of what .venv doesn't have, by the group of pyproject.toml that they are made from."""
+LOCKS = [DEV, LAYER, *FUNCTIONS, *OF_A_GROUP.values()]
 LAMBDA = {
     "implementation_name": "cpython",
     "platform_machine": "aarch64",
@@ -70,8 +76,12 @@ def test_the_locks_follow_pyproject() -> None:
     groups = {name: names(entries) for name, entries in project["dependency-groups"].items()}
     shipped = names(project["project"]["dependencies"])
     assert shipped <= pins(LAYER).keys()
-    assert shipped.union(*(group for name, group in groups.items() if name != "sam")) <= pins(DEV).keys()
-    assert groups["sam"] <= pins(ROOT / "requirements-sam.txt").keys()
+    assert shipped.union(*(groups[name] for name in groups.keys() - OF_A_GROUP)) <= pins(DEV).keys()
+    for name, lock in OF_A_GROUP.items():
+        assert groups[name] <= pins(lock).keys()
+    for name in ("authorizer", "retrain", "migrations"):
+        [lock] = (lock for lock in FUNCTIONS if lock.parent.name == name)
+        assert groups[name] <= pins(lock).keys()
 
 
 def test_the_layer_leaves_out_what_the_runtime_brings() -> None:

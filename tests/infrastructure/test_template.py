@@ -1,29 +1,45 @@
-"""template.yaml, reviewed like code: what is reachable, who gets which secret, what is built."""
+"""template.yaml, reviewed like code: what is reachable, by whom, with which settings, and what is built.
+
+What AWS makes of it is in test_template_translated.
+"""
 
 from __future__ import annotations
 
 import json
 import re
-import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from adbid.settings import CacheSettings, DatabaseSettings
 from functions.authorizer.settings import AuthorizerSettings
 from local.events import Request, request_event
 from local.routing import Router
 from local.template import Api, load_template, read_api
+from tests.support.environment import looked_up_by, read_by
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE = load_template(ROOT / "template.yaml")
-FUNCTIONS: dict[str, dict[str, Any]] = {
-    name: resource
-    for name, resource in TEMPLATE["Resources"].items()
-    if resource["Type"] == "AWS::Serverless::Function"
-}
+RESOURCES: dict[str, dict[str, Any]] = TEMPLATE["Resources"]
+FUNCTIONS = {name: one for name, one in RESOURCES.items() if one["Type"] == "AWS::Serverless::Function"}
 EVENTS = sorted((ROOT / "events").glob("*.json"))
+NOT_FROM_THE_GATEWAY = {"authorizer", "retrain", "monitor", "migrate"}
+
+LIBRARIES = {
+    "LOG_LEVEL",  # Powertools
+    "OPENBLAS_NUM_THREADS",  # numpy
+    "POWERTOOLS_METRICS_DISABLED",  # Powertools
+    "POWERTOOLS_SERVICE_NAME",  # Powertools
+}
+"""What libraries read, too."""
+
+TRACES = {"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_TRACES_SAMPLER_ARG"}
+"""What every function gets, though the migration traces nothing."""
+
+NOT_HERE = {
+    "MODELS_DIR",  # on a laptop
+    "OTEL_EXPORTER_OTLP_HEADERS",  # a secret, for a collector that isn't one's own
+}
 
 
 @pytest.fixture(scope="module")
@@ -37,27 +53,36 @@ def variables(name: str) -> dict[str, Any]:
     return {**shared, **FUNCTIONS[name]["Properties"]["Environment"]["Variables"]}
 
 
-def package(name: str) -> str:
-    """The package a function is: `functions.score`."""
+def service(name: str) -> str:
+    """`ScoreFunction` is `score`."""
+    return name.removesuffix("Function").lower()
+
+
+def module(name: str) -> str:
+    """The module a function's handler is in: `functions.score.app`."""
     handler: str = FUNCTIONS[name]["Properties"]["Handler"]
-    return handler.removesuffix(".app.handler")
+    return handler.rpartition(".")[0]
 
 
 class TestRoutes:
     def test_the_api_is_the_contracts(self, api: Api) -> None:
-        assert {
-            (route.key, package(route.function.name).removeprefix("functions.")) for route in api.routes
-        } == {
+        assert {(route.key, service(route.function.name)) for route in api.routes} == {
             ("POST /api/score", "score"),
             ("GET /healthz", "score"),
             ("POST /api/performance", "ingest"),
             ("GET /api/roas", "roas"),
             ("GET /api/metrics/vpi", "roas"),
+            ("GET /api/portfolio", "roas"),
+            ("GET /api/portfolio/{proxy+}", "roas"),
+            ("POST /api/simulate", "roas"),
+            ("GET /metrics", "roas"),
             ("GET /docs", "admin"),
             ("GET /openapi.json", "admin"),
+            ("GET /api/me", "admin"),
+            ("GET /api/audit", "admin"),
             *(
                 (f"ANY /api/{kind}{rest}", "admin")
-                for kind in ("strategies", "brands", "partners", "slots", "priors")
+                for kind in ("strategies", "brands", "partners", "slots", "priors", "models")
                 for rest in ("", "/{proxy+}")
             ),
         }
@@ -77,25 +102,45 @@ class TestRoutes:
             assert found is not None
             assert found[0] == route
 
+    def test_a_limit_of_its_own_is_for_a_route_there_is(self, api: Api) -> None:
+        # API Gateway takes settings for a route that isn't there only to fail halfway through the deploy.
+        assert RESOURCES["Api"]["Properties"]["RouteSettings"].keys() <= {route.key for route in api.routes}
 
-class TestAuthorizer:
-    def definition(self) -> dict[str, Any]:
-        [authorizer] = TEMPLATE["Resources"]["Api"]["Properties"]["Auth"]["Authorizers"].values()
-        assert isinstance(authorizer, dict)
-        return authorizer
 
-    def test_the_cache_knows_the_caller_and_never_the_route(self) -> None:
-        identity = self.definition()["Identity"]
-        assert identity == {"Headers": ["Authorization"], "ReauthorizeEvery": 60}
+class TestTokens:
+    def scheme(self, native: bool) -> dict[str, Any]:
+        schemes = RESOURCES["Api"]["Properties"]["DefinitionBody"]["components"]["securitySchemes"]
+        [(condition, by_issuer, by_function)] = [scheme["Fn::If"] for scheme in schemes.values()]
+        assert condition == "Native"
+        chosen: dict[str, Any] = (by_issuer if native else by_function)["x-amazon-apigateway-authorizer"]
+        return chosen
 
-    def test_api_gateway_may_call_it(self) -> None:
-        # SAM's default is false, and then every call is a 500.
-        assert self.definition()["EnableFunctionDefaultPermissions"] is True
+    def test_a_function_decides_and_its_cache_knows_the_caller_never_the_route(self) -> None:
+        scheme = self.scheme(native=False)
+        assert scheme["type"] == "request"
+        assert scheme["identitySource"] == ["$request.header.Authorization"]
+        assert scheme["authorizerResultTtlInSeconds"] == 60
+        assert scheme["authorizerPayloadFormatVersion"] == "2.0"
+        assert scheme["enableSimpleResponses"] is True
 
-    def test_it_gets_the_keys_source_and_no_other_secret(self) -> None:
+    def test_or_api_gateway_itself_for_an_issuer_on_the_web(self) -> None:
+        assert self.scheme(native=True) == {
+            "type": "jwt",
+            "identitySource": "$request.header.Authorization",
+            "jwtConfiguration": {"issuer": {"Ref": "JwtIssuer"}, "audience": [{"Ref": "JwtAudience"}]},
+        }
+
+    def test_api_gateway_may_call_the_function(self) -> None:
+        # Without it every call is a 500.
+        permission = RESOURCES["CallAuthorizer"]["Properties"]
+        assert permission["FunctionName"] == {"Ref": "AuthorizerFunction.Alias"}
+        assert permission["SourceArn"]["Fn::Sub"].endswith(":${Api}/authorizers/*")
+
+    def test_it_gets_the_keys_source_and_no_way_to_the_data(self) -> None:
         names = variables("AuthorizerFunction").keys()
         assert {"JWT_ISSUER", "JWT_AUDIENCE", "JWKS_URL", "JWKS_SECRET_ID"} <= names
-        assert not {"DATABASE_URL", "REDIS_URL"} & names
+        assert not [name for name in names if name.startswith(("DATABASE", "REDIS", "LEDGER"))]
+        assert "VpcConfig" not in FUNCTIONS["AuthorizerFunction"]["Properties"]
 
     def test_its_settings_are_good_with_either_source(self) -> None:
         parameters = {name: value.get("Default", "") for name, value in TEMPLATE["Parameters"].items()}
@@ -110,100 +155,80 @@ class TestAuthorizer:
             assert source in (settings.jwks_url, settings.jwks_secret_id)
             assert re.match(TEMPLATE["Parameters"][name]["AllowedPattern"], source)
 
-    def test_only_it_reads_the_secret_and_only_that_one(self) -> None:
-        policies = {name: FUNCTIONS[name]["Properties"].get("Policies") for name in FUNCTIONS}
-        [conditional] = policies.pop("AuthorizerFunction") or []
-        condition, document, otherwise = conditional["Fn::If"]
-        assert (condition, otherwise) == ("KeysInSecret", {"Ref": "AWS::NoValue"})
-        assert document["Statement"] == [
-            {
-                "Effect": "Allow",
-                "Action": "secretsmanager:GetSecretValue",
-                "Resource": {"Ref": "JwksSecretArn"},
-            }
-        ]
-        assert "secretsmanager" not in str(policies)
-
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 class TestFunctions:
-    def test_its_import_path_is_the_tests(self, name: str) -> None:
-        properties, folder = FUNCTIONS[name]["Properties"], package(name).replace(".", "/")
-        assert properties["CodeUri"] == folder
-        assert (ROOT / folder / "app.py").is_file()
-        assert FUNCTIONS[name]["Metadata"]["BuildProperties"] == {
-            "ParentPackageMode": "explicit",
-            "ParentPackages": package(name),
-        }
+    def test_its_handler_is_there(self, name: str) -> None:
+        assert (ROOT / (module(name).replace(".", "/") + ".py")).is_file()
+        attribute = FUNCTIONS[name]["Properties"]["Handler"].rpartition(".")[2]
+        source = (ROOT / (module(name).replace(".", "/") + ".py")).read_text()
+        assert re.search(rf"^(def {attribute}\(|{attribute}\b.* = )", source, re.MULTILINE)
+
+    def test_it_is_built_by_the_builder(self, name: str) -> None:
+        assert FUNCTIONS[name]["Properties"]["CodeUri"] == "scripts/package"
+        assert FUNCTIONS[name]["Metadata"] == {"BuildMethod": "makefile"}
 
     def test_it_answers_before_api_gateway_gives_up(self, name: str) -> None:
-        timeout = FUNCTIONS[name]["Properties"].get("Timeout", TEMPLATE["Globals"]["Function"]["Timeout"])
-        routed = any(
-            event["Type"] == "HttpApi" for event in FUNCTIONS[name]["Properties"].get("Events", {}).values()
-        )
+        properties = FUNCTIONS[name]["Properties"]
+        timeout = properties.get("Timeout", TEMPLATE["Globals"]["Function"]["Timeout"])
+        routed = any(event["Type"] == "HttpApi" for event in properties.get("Events", {}).values())
         assert timeout < 30 or not (routed or name == "AuthorizerFunction")
 
-    def test_it_gets_what_its_settings_need(self, name: str) -> None:
-        assert variables(name)["POWERTOOLS_SERVICE_NAME"] == package(name).removeprefix("functions.")
-        if name != "AuthorizerFunction":
-            needed = {
-                field.upper()
-                for settings in (DatabaseSettings, CacheSettings)
-                for field, info in settings.model_fields.items()
-                if info.is_required()
-            }
-            assert needed <= variables(name).keys()
+    def test_each_variable_it_needs_is_set(self, name: str) -> None:
+        assert looked_up_by(module(name)) - NOT_HERE <= variables(name).keys()
+        assert variables(name)["POWERTOOLS_SERVICE_NAME"] == service(name)
+
+    def test_each_variable_that_is_set_is_read(self, name: str) -> None:
+        assert variables(name).keys() <= read_by(module(name)) | LIBRARIES | TRACES
+
+    def test_no_variable_holds_a_secret(self, name: str) -> None:
+        text = json.dumps(variables(name))
+        assert "resolve:secretsmanager" not in text
+        for secret, parameter in TEMPLATE["Parameters"].items():
+            assert not parameter.get("NoEcho") or f'"{secret}"' not in text
+
+    def test_only_new_code_on_the_new_tables(self, name: str) -> None:
+        after = FUNCTIONS[name].get("DependsOn")
+        assert after == (None if name in ("MigrateFunction", "AuthorizerFunction") else "Migration")
+
+
+def test_a_minute_of_the_monitor_ends_before_the_next() -> None:
+    properties = FUNCTIONS["MonitorFunction"]["Properties"]
+    [event] = properties["Events"].values()
+    assert event["Properties"]["ScheduleExpression"] == "rate(1 minute)"
+    assert properties["Timeout"] < 60
+
+
+def test_the_migration_may_take_as_long_as_its_function() -> None:
+    migration = RESOURCES["Migration"]["Properties"]
+    assert FUNCTIONS["MigrateFunction"]["Properties"]["Timeout"] < migration["ServiceTimeout"] <= 3600
+    # What makes CloudFormation call it again: every new version of it.
+    assert migration["Code"] == {"Ref": "MigrateFunction.Version"}
 
 
 def test_every_function_of_the_tree_is_in_the_template() -> None:
-    in_tree = {f"functions.{path.parent.name}" for path in (ROOT / "functions").glob("*/app.py")}
-    assert {package(name) for name in FUNCTIONS} >= in_tree - {"functions.retrain"}
+    in_tree = {f"functions.{path.parent.name}.app" for path in (ROOT / "functions").glob("*/app.py")}
+    assert {module(name) for name in FUNCTIONS} >= in_tree | {"migrations.app"}
 
 
 def test_all_run_on_the_same_python_and_machine() -> None:
     shared = TEMPLATE["Globals"]["Function"]
-    layer = TEMPLATE["Resources"]["CommonLayer"]
+    layer = RESOURCES["CommonLayer"]
     assert shared["Runtime"] == "python3.13"
     assert shared["Architectures"] == layer["Properties"]["CompatibleArchitectures"] == ["arm64"]
     assert layer["Properties"]["CompatibleRuntimes"] == [shared["Runtime"]]
-    assert layer["Metadata"] == {"BuildMethod": shared["Runtime"], "BuildArchitecture": "arm64"}
+    assert layer["Metadata"] == {"BuildMethod": "makefile", "BuildArchitecture": "arm64"}
     assert shared["Layers"] == [{"Ref": "CommonLayer"}]
     for function in FUNCTIONS.values():
         assert not {"Runtime", "Architectures", "Layers"} & function["Properties"].keys()
 
 
-def test_no_secret_shows() -> None:
-    hidden = {name for name, parameter in TEMPLATE["Parameters"].items() if parameter.get("NoEcho")}
-    assert hidden == {"DatabaseUrl", "RedisUrl"}
-    assert all("Default" not in TEMPLATE["Parameters"][name] for name in hidden)
-    assert "NoEcho" not in json.dumps(TEMPLATE["Outputs"])
-    assert not any(name in json.dumps(TEMPLATE["Outputs"]) for name in hidden)
-
-
-def test_warnings_of_the_api_stop_a_deploy() -> None:
-    assert TEMPLATE["Resources"]["Api"]["Properties"]["FailOnWarnings"] is True
-
-
-@pytest.mark.parametrize("stage", ["dev", "stage", "prod"])
-def test_samconfig_knows_every_stage(stage: str) -> None:
-    config = tomllib.loads((ROOT / "samconfig.toml").read_text())
-    parameters = config[stage]["deploy"]["parameters"]
-    overrides = dict(item.split("=", 1) for item in parameters["parameter_overrides"])
-    assert overrides["Stage"] == stage
-    assert stage in TEMPLATE["Parameters"]["Stage"]["AllowedValues"]
-    assert overrides.keys() <= TEMPLATE["Parameters"].keys()
-    assert overrides["LogLevel"] in TEMPLATE["Parameters"]["LogLevel"]["AllowedValues"]
-    assert parameters["stack_name"] == f"adbid-{stage}"
-    assert parameters["confirm_changeset"] is (stage != "dev")
-
-
 class TestSampleEvents:
     def test_every_function_has_one(self) -> None:
-        named = {path.stem.partition("_")[0] for path in EVENTS}
-        assert named == {package(name).removeprefix("functions.") for name in FUNCTIONS}
+        assert {path.stem.partition("_")[0] for path in EVENTS} == {service(name) for name in FUNCTIONS}
 
     @pytest.mark.parametrize(
-        "path", [path for path in EVENTS if path.stem not in ("authorizer", "retrain")], ids=lambda p: p.stem
+        "path", [path for path in EVENTS if path.stem not in NOT_FROM_THE_GATEWAY], ids=lambda p: p.stem
     )
     def test_it_is_what_the_gateway_would_send(self, api: Api, path: Path) -> None:
         event = json.loads(path.read_text())
@@ -224,7 +249,7 @@ class TestSampleEvents:
         for name in ("accountId", "apiId"):
             expected["requestContext"][name] = context[name]
         assert event == expected
-        assert path.stem.partition("_")[0] == package(route.function.name).removeprefix("functions.")
+        assert path.stem.partition("_")[0] == service(route.function.name)
         if route.authorizer is None:
             assert authorizer is None
         else:
@@ -238,3 +263,9 @@ class TestSampleEvents:
         assert (event["version"], event["type"]) == ("2.0", "REQUEST")
         assert event["identitySource"] == [event["headers"]["authorization"]]
         assert "authorizer" not in event["requestContext"]
+
+    @pytest.mark.parametrize("name", ["MonitorFunction", "RetrainFunction"])
+    def test_a_scheduled_ones_is_what_the_schedule_sends(self, name: str) -> None:
+        [event] = FUNCTIONS[name]["Properties"]["Events"].values()
+        sample = json.loads((ROOT / f"events/{service(name)}.json").read_text())
+        assert json.loads(event["Properties"]["Input"]) == sample

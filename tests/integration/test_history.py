@@ -4,15 +4,17 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
 from sqlalchemy import event
 
-from adbid.data import history
+from adbid.data import evidence, history, reports
 from adbid.data.database import Database
-from adbid.data.history import Scope
+from adbid.data.reports import Scope
 from adbid.domain.events import Cell
+from adbid.domain.reporting import Granularity, Slice, points
 from tests.support.past import AT, CURRENCIES, added_up, catalog, path_of, random_rows, store
 
 ROWS = random_rows(400)
@@ -62,7 +64,7 @@ def test_evidence_is_what_adding_up_by_hand_gives(database: Database) -> None:
         ("travel", "b0", "p9", "s0", ("", "", "", "", "")),  # moved to another vertical, at a new partner
     ]
     with database.read() as connection:
-        found = history.evidence_before(connection, paths, AT)
+        found = evidence.evidence_before(connection, paths, AT)
     np.testing.assert_allclose(found, added_up(ROWS, paths, AT), rtol=1e-12)
     assert found[25:28].any()
 
@@ -76,10 +78,10 @@ def test_evidence_knows_only_quarter_hours_that_have_ended(database: Database) -
     paths = [path_of(cell) for cell in list(ROWS)[:5]]
     with database.read() as connection:
         np.testing.assert_allclose(
-            history.evidence_before(connection, paths, moment), added_up(before, paths, moment), rtol=1e-12
+            evidence.evidence_before(connection, paths, moment), added_up(before, paths, moment), rtol=1e-12
         )
-        assert not history.evidence_before(connection, paths, AT - 60 * DAY).any()
-        assert history.evidence_before(connection, [], AT).shape[0] == 0
+        assert not evidence.evidence_before(connection, paths, AT - 60 * DAY).any()
+        assert evidence.evidence_before(connection, [], AT).shape[0] == 0
 
 
 def test_evidence_takes_one_query(database: Database) -> None:
@@ -90,7 +92,7 @@ def test_evidence_takes_one_query(database: Database) -> None:
 
     with database.read() as connection:
         event.listen(connection, "before_cursor_execute", note)
-        history.evidence_before(connection, [path_of(cell) for cell in ROWS], AT)
+        evidence.evidence_before(connection, [path_of(cell) for cell in ROWS], AT)
     assert len([statement for statement in statements if statement != "BEGIN"]) == 1
 
 
@@ -98,8 +100,8 @@ def test_evidence_forgets_what_is_past_the_horizon(database: Database) -> None:
     [cell] = [cell for cell in ROWS if cell.bucket_start == AT - timedelta(minutes=15)]
     at = AT + history.HORIZON
     with database.read() as connection:
-        assert history.evidence_before(connection, [path_of(cell)], at - timedelta(minutes=15)).any()
-        assert not history.evidence_before(connection, [path_of(cell)], at).any()
+        assert evidence.evidence_before(connection, [path_of(cell)], at - timedelta(minutes=15)).any()
+        assert not evidence.evidence_before(connection, [path_of(cell)], at).any()
 
 
 def test_what_was_observed_is_exact(database: Database) -> None:
@@ -114,7 +116,7 @@ def test_what_was_observed_is_exact(database: Database) -> None:
         ]
         assert rows
         with database.read() as connection:
-            found = history.observed(connection, ("b0", "p1", "s2", context), since, until)
+            found = reports.observed(connection, ("b0", "p1", "s2", context), since, until)
         sums = tuple(sum(column) for column in zip(*rows, strict=True))
         assert (found.impressions, found.clicks, found.conversions, found.cost, found.revenue) == sums
         assert isinstance(found.cost, Decimal)
@@ -123,8 +125,8 @@ def test_what_was_observed_is_exact(database: Database) -> None:
 
 def test_nothing_observed_is_zero(database: Database) -> None:
     with database.read() as connection:
-        found = history.observed(connection, ("b0", "p1", "s2", ("tv", "", "", "", "")), AT - DAY, AT)
-    assert found == history.Totals(0, 0, 0, Decimal(0), Decimal(0))
+        found = reports.observed(connection, ("b0", "p1", "s2", ("tv", "", "", "", "")), AT - DAY, AT)
+    assert found == reports.Totals(0, 0, 0, Decimal(0), Decimal(0))
 
 
 def visible(scope: Scope, cell: Cell) -> bool:
@@ -155,23 +157,24 @@ NOBODY: frozenset[str] = frozenset()
         Scope(frozenset({"b0"}), NOBODY, partner_id="p2"),
     ],
 )
-@pytest.mark.parametrize("quarters", [True, False])
-def test_slices_are_exact_and_show_only_what_may_be_seen(
-    database: Database, scope: Scope, quarters: bool
+@pytest.mark.parametrize("granularity", ["hour", "day"])
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Kolkata", "America/New_York"])
+def test_sums_over_time_are_exact_and_show_only_what_may_be_seen(
+    database: Database, scope: Scope, granularity: Granularity, zone: str
 ) -> None:
-    since, until = AT - 10 * DAY, AT
-    expected: dict[tuple[object, str], tuple[int, Decimal, Decimal]] = {}
-    for cell, (impressions, _, _, cost, revenue) in ROWS.items():
-        if since <= cell.bucket_start < until and visible(scope, cell):
-            start = cell.bucket_start if quarters else cell.bucket_start.replace(minute=0)
-            key = (start, CURRENCIES[cell.brand_id])
-            before = expected.get(key, (0, Decimal(0), Decimal(0)))
-            expected[key] = (before[0] + impressions, before[1] + cost, before[2] + revenue)
+    since, until = AT - 48 * DAY, AT - timedelta(minutes=10)  # New York's clocks go back within
+    there = ZoneInfo(zone)
+    alone = [
+        Slice(cell.bucket_start, CURRENCIES[cell.brand_id], impressions, cost, revenue)
+        for cell, (impressions, _, _, cost, revenue) in ROWS.items()
+        if since <= cell.bucket_start < until and visible(scope, cell)
+    ]
     with database.read() as connection:
-        found = history.slices(connection, scope, since, until, quarters=quarters)
-    start_of = (lambda at: at) if quarters else (lambda at: at.replace(minute=0))
-    assert {(start_of(s.at), s.currency): (s.impressions, s.cost, s.revenue) for s in found} == expected
-    assert len(found) == len(expected)
+        found = reports.slices(connection, scope, since, until, granularity, there)
+    expected = points(alone, granularity, there)
+    assert points(found, granularity, there) == expected
+    # The database has gathered them: one a point, and another where the clocks were changed within.
+    assert len(found) <= len(scope.parts()) * (len(expected) + 2)
 
 
 def test_ids_are_told_apart_by_case(database: Database) -> None:
@@ -180,4 +183,4 @@ def test_ids_are_told_apart_by_case(database: Database) -> None:
     store(database, {upper: (1, 0, 0, Decimal(1), Decimal(1))})
     with database.read() as connection:
         place = ("b0", "p1", upper.slot_id, ("",) * 5)
-        assert history.observed(connection, place, AT + DAY, AT + 2 * DAY).impressions == 0
+        assert reports.observed(connection, place, AT + DAY, AT + 2 * DAY).impressions == 0

@@ -13,7 +13,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from sqlalchemy import Connection, delete
 
-from adbid.data import history, rebuild
+from adbid.data import evidence, history, rebuild
 from adbid.data.counters import POINTER, Counters, Generation, Increment, decayed
 from adbid.data.database import Database
 from adbid.data.outbox import Outbox
@@ -111,7 +111,7 @@ def test_sums_equal_those_added_up_by_hand(database: Database, counters: Counter
     found = known(counters, PATHS)
     np.testing.assert_allclose(found, added_up(ROWS, PATHS, AT), rtol=1e-12)
     with database.read() as connection:
-        np.testing.assert_allclose(found, history.evidence_before(connection, PATHS, AT), rtol=1e-12)
+        np.testing.assert_allclose(found, evidence.evidence_before(connection, PATHS, AT), rtol=1e-12)
 
 
 def test_sums_equal_those_kept_up_event_by_event(database: Database, counters: Counters) -> None:

@@ -77,20 +77,10 @@ class Model:
     ) -> tuple[tuple[int, ...], tuple[tuple[str, ...], ...]]:
         """Wins and refusals, as `Outcome` has them."""
         wins, refused = [], []
-        newest: dict[BrandDay, Budget] = {}
-        for contest in contests:
-            for one in contest:
-                if (
-                    one.budget
-                    and one.budget.version > newest.get((one.brand_id, one.day), one.budget).version
-                ):
-                    newest[one.brand_id, one.day] = one.budget
-                elif one.budget:
-                    newest.setdefault((one.brand_id, one.day), one.budget)
         for contest in contests:
             win, codes = -1, []
             for place, one in enumerate(contest):
-                if one.budget is None or self._grant(decision, one, newest[one.brand_id, one.day], now):
+                if one.budget is None or self._grant(decision, one, one.budget, now):
                     win = place
                     break
                 codes.append(BUDGET_EXHAUSTED)

@@ -46,11 +46,12 @@ Acquire::https::Timeout "20";
 """
 
 
-def unpacked(package: str, *, suite: str | None = None) -> Path:
+def unpacked(package: str, *, suite: str | None = None, alone: bool = False) -> Path:
     """The folder that holds `package` and all it depends on, fetched the first time.
 
     `package` is a name without version: the newest of NAME and NAME-1.2 is taken. `suite` replaces the
-    machine's own suites on Debian (its mirror carries them all); Ubuntu keeps its own. Raises CannotBeHad.
+    machine's own suites on Debian (its mirror carries them all); Ubuntu keeps its own. `alone`: without what
+    it depends on, but with its commands. Raises CannotBeHad.
     """
     for tool in ("apt-get", "apt-cache", "apt-config", "dpkg", "dpkg-deb"):
         if shutil.which(tool) is None:
@@ -67,8 +68,8 @@ def unpacked(package: str, *, suite: str | None = None) -> Path:
             root = cache / f"{tree.name}.new"
             shutil.rmtree(root, ignore_errors=True)  # what an interrupted run left: the lock is ours now
             try:
-                _download(package, sources, architecture, root)
-                _unpack(root / "archives", root / "tree")
+                _download(package, sources, architecture, root, alone)
+                _unpack(root / "archives", root / "tree", alone)
                 (root / "tree").rename(tree)
             finally:
                 shutil.rmtree(root, ignore_errors=True)
@@ -132,7 +133,7 @@ def _sources_of(wanted: str, codename: str) -> list[Source]:
     return [source | {"suites": wanted, "components": "main"} for source in found]
 
 
-def _download(package: str, sources: list[Source], architecture: str, root: Path) -> None:
+def _download(package: str, sources: list[Source], architecture: str, root: Path, alone: bool) -> None:
     for folder in ("lists/partial", "archives/partial", "sources"):
         (root / folder).mkdir(parents=True)
     (root / "status").touch()
@@ -147,7 +148,8 @@ def _download(package: str, sources: list[Source], architecture: str, root: Path
         trouble = _last_line(update.stderr) or "their lists could be read"
         raise CannotBeHad(f"this machine's mirrors offer no {package}: {trouble}")
     newest = max(versions, key=lambda name: [int(number) for number in re.findall(r"\d+", name)])
-    install = _run("apt-get", *config, "-q", "-y", "--download-only", "install", newest)
+    what = ("download",) if alone else ("-y", "--download-only", "install")
+    install = _run("apt-get", *config, "-q", *what, newest, folder=root / "archives")
     if install.returncode != 0:
         raise CannotBeHad(f"apt couldn't download {newest}: {_last_line(install.stderr)}")
 
@@ -162,11 +164,12 @@ def _deb822(sources: list[Source], architecture: str) -> str:
     return text
 
 
-def _unpack(archives: Path, tree: Path) -> None:
+def _unpack(archives: Path, tree: Path, alone: bool) -> None:
     for archive in sorted(archives.glob("*.deb")):
         if "perl" not in archive.name:  # only the servers' maintenance scripts want it
             subprocess.run(["dpkg-deb", "-x", str(archive), str(tree)], check=True)
-    shutil.rmtree(tree / "usr" / "bin", ignore_errors=True)  # 90 MB of tools that no test calls
+    if not alone:
+        shutil.rmtree(tree / "usr" / "bin", ignore_errors=True)  # 90 MB of tools that no test calls
 
 
 def _cache_folder() -> Path:
@@ -186,9 +189,11 @@ def _locked(folder: Path) -> Iterator[Path]:
         yield folder
 
 
-def _run(*command: str) -> "subprocess.CompletedProcess[str]":
+def _run(*command: str, folder: Path | None = None) -> "subprocess.CompletedProcess[str]":
     environment = os.environ | {"LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=600)
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, env=environment, timeout=600, cwd=folder
+    )
 
 
 def _output(*command: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from adbid.data import events, tables
+from adbid.data import events, rollup, tables
 from adbid.data.database import Database
 from adbid.domain.context import LEVELS, chain
 from adbid.domain.decay import HALF_LIVES_DAYS, MEASURES
@@ -24,8 +24,13 @@ Rows = Mapping[Cell, Totals]
 
 
 def catalog(database: Database) -> None:
-    """Four brands in two verticals and two currencies, three partners, three slots."""
+    """Four brands in two verticals and two currencies, three partners, three slots, in a new database."""
     tables.metadata.create_all(database.engine)
+    catalog_rows(database)
+
+
+def catalog_rows(database: Database) -> None:
+    """The same where the tables exist."""
     written = {"version": 1, "created_at": AT, "updated_at": AT}
     brand: dict[str, Any] = {**BRAND, "strategy_id": "plain"}
     items = [
@@ -69,7 +74,14 @@ def random_rows(number: int, seed: int = 1, days: int = 50) -> dict[Cell, Totals
 
 
 def store(database: Database, rows: Rows) -> None:
-    """Puts `rows` into `performance`."""
+    """Puts `rows` into `performance`, and what they add up to into its rollup."""
+
+    store_cells(database, rows)
+    database.transaction(lambda connection: rollup.add(connection, rows, CURRENCIES))
+
+
+def store_cells(database: Database, rows: Rows) -> None:
+    """Puts `rows` into `performance` alone."""
     database.transaction(lambda connection: events.add_totals(connection, rows))
 
 

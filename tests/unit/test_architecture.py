@@ -1,4 +1,4 @@
-"""Dependencies point one way: domain ← data, ml ← engine ← web and wiring ← functions."""
+"""Dependencies point one way: domain, eyes ← data, ml ← engine ← web and wiring ← functions."""
 
 import ast
 import sys
@@ -12,12 +12,13 @@ FUNCTIONS = ROOT / "functions"
 
 ALLOWED = {
     "domain": {"domain"},
+    "eyes": {"eyes"},
     "ml": {"domain", "ml"},
     "data": {"domain", "data"},
-    "engine": {"domain", "ml", "data", "engine"},
-    "web": {"domain", "web"},
+    "engine": {"domain", "eyes", "ml", "data", "engine"},
+    "web": {"domain", "eyes", "web"},
     "settings": {"domain"},
-    "wiring": {"domain", "ml", "data", "engine", "settings"},
+    "wiring": {"domain", "eyes", "ml", "data", "engine", "settings"},
 }
 """Which parts of the layer each part may import."""
 

@@ -126,3 +126,16 @@ def test_payments_are_the_own_ones_and_less_than_is_lent(
     skipped = np.array([[True], [True], [True], [False]])
     missing = [np.where(skipped, column, 0.0) for column in columns]
     assert effective_payments(*missing, np.array(strengths), skipped) == above
+
+
+@given(seed=st.integers(0, 2**32 - 1), rows=st.integers(1, 8))
+def test_a_few_rows_get_the_payments_that_they_get_among_many(seed: int, rows: int) -> None:
+    random = np.random.default_rng(seed)
+    payments, exposure = np.sort(random.gamma(0.3, 1e3, (2, 7, 30)), axis=1)[:, ::-1]
+    present = random.random((7, 30)) < 0.8
+    for sums in (payments, exposure):
+        sums[1:][~present[1:] | (random.random((6, 30)) < 0.1)] = 0.0
+    strengths = random.gamma(0.5, 1e4, 7)
+    many = effective_payments(payments, exposure, strengths, present)
+    few = effective_payments(payments[:, :rows], exposure[:, :rows], strengths, present[:, :rows])
+    assert few.tobytes() == many[:rows].tobytes()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adbid.domain.reporting import Slice, has_whole_hours, local_start, points
+from adbid.domain.reporting import Slice, local_start, offsets, points
 
 QUARTER = timedelta(minutes=15)
 
@@ -133,9 +133,36 @@ def test_everything_is_in_exactly_one_point(zone: str, granularity: str, starts:
 
 
 @pytest.mark.parametrize(
-    ("zone", "whole"),
-    [("UTC", True), ("America/New_York", True), ("Asia/Kolkata", False), ("Australia/Lord_Howe", False)],
+    ("zone", "expected"),
+    [
+        ("UTC", [("2027-01-01T00:15", 0)]),
+        ("Asia/Kolkata", [("2027-01-01T00:15", 5.5)]),
+        ("America/New_York", [("2026-03-08T07:00", -5), ("2026-11-01T06:00", -4), ("2027-01-01T00:15", -5)]),
+        (
+            "Australia/Lord_Howe",  # half an hour, not a whole one
+            [("2026-04-04T15:00", 11), ("2026-10-03T15:30", 10.5), ("2027-01-01T00:15", 11)],
+        ),
+    ],
 )
-def test_which_zones_share_utcs_hours(zone: str, whole: bool) -> None:
-    since = datetime(2026, 1, 1, tzinfo=UTC)
-    assert has_whole_hours(since, since + timedelta(days=300), ZoneInfo(zone)) is whole
+def test_how_far_a_zone_is_ahead_by_hand(zone: str, expected: list[tuple[str, float]]) -> None:
+    since, until = datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)
+    found = offsets(since, until, ZoneInfo(zone))
+    assert [(at.isoformat()[:16], ahead / timedelta(hours=1)) for at, ahead in found] == expected
+
+
+@given(
+    st.sampled_from(
+        ["Europe/Berlin", "Africa/Casablanca", "Australia/Lord_Howe", "America/Caracas", "Asia/Gaza"]
+    ),
+    st.integers(0, 40_000),
+    st.integers(1, 3_000),
+)
+def test_how_far_a_zone_is_ahead_of_every_quarter_hour(zone: str, start: int, quarters_: int) -> None:
+    since = datetime(2006, 1, 1, 0, 7, tzinfo=UTC) + start * 17 * QUARTER
+    until = since + quarters_ * QUARTER
+    shifts = offsets(since, until, ZoneInfo(zone))
+    at = since - timedelta(minutes=7)
+    while at < until:
+        ahead = next(ahead for end, ahead in shifts if at < end)
+        assert ahead == at.astimezone(ZoneInfo(zone)).utcoffset()
+        at += QUARTER

@@ -1,9 +1,19 @@
 """Settings: read once, checked at once, and never shown in an error."""
 
-import pytest
-from pydantic import ValidationError
+from pathlib import Path
 
-from adbid.settings import CacheSettings, DatabaseSettings, SettingsError, read_settings
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from adbid.settings import (
+    CacheSettings,
+    DatabaseSettings,
+    LedgerSettings,
+    ModelSettings,
+    SettingsError,
+    SteeringSettings,
+    read_settings,
+)
 
 
 class DataSettings(DatabaseSettings, CacheSettings):
@@ -67,6 +77,35 @@ def test_everything_that_is_wrong_is_said_at_once() -> None:
     assert [name in str(caught.value) for name in ("DATABASE_URL", "REDIS_URL", "REDIS_TIMEOUT")] == [
         True
     ] * 3
+
+
+@pytest.mark.parametrize(
+    "kind", [DatabaseSettings, CacheSettings, LedgerSettings, SteeringSettings, ModelSettings]
+)
+def test_every_setting_is_documented_with_its_default(kind: type[BaseModel]) -> None:
+    lines = (Path(__file__).resolve().parents[2] / ".env.example").read_text().splitlines()
+    told = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+    defaults = {
+        name.upper(): "" if field.is_required() or field.default is None else str(field.default).lower()
+        for name, field in kind.model_fields.items()
+    }
+    assert {name: told.get(name) for name in defaults} == defaults
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"WON_SECONDS": "691201"},
+        {"WON_SECONDS": "3599"},
+        {"WON_SECONDS": "86400", "RESERVATION_SECONDS_CPA": "86401"},
+        {"WON_SECONDS": "4000", "DECISION_SECONDS": "4001"},
+    ],
+)
+def test_what_is_won_is_known_as_long_as_it_is_open_and_no_longer_than_its_day(said: dict[str, str]) -> None:
+    assert read_settings(LedgerSettings, {**GOOD, "WON_SECONDS": "3600"}).won_seconds == 3600
+    assert read_settings(LedgerSettings, {**GOOD, "WON_SECONDS": "691200"}).won_seconds == 691_200
+    with pytest.raises(SettingsError, match="WON_SECONDS"):
+        read_settings(LedgerSettings, {**GOOD, **said})
 
 
 def test_they_do_not_change() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 
 class SettingsError(Exception):
@@ -23,6 +23,8 @@ class DatabaseSettings(_Settings):
 
     database_url: str = Field(pattern=r"^(mysql|mysql\+pymysql|mariadb|sqlite)://")
     database_pool_size: int = Field(default=1, ge=1, le=64)
+    database_secret_id: str | None = None
+    """Secret of AWS Secrets Manager to sign in with, over TLS alone; without one, `database_url` says it."""
 
 
 class CacheSettings(_Settings):
@@ -30,6 +32,8 @@ class CacheSettings(_Settings):
 
     redis_url: str = Field(pattern=r"^(rediss?|unix)://")
     redis_timeout: float = Field(default=0.25, gt=0, le=10)
+    redis_secret_id: str | None = None
+    """The same for Redis, and for the ledger's."""
 
 
 class LedgerSettings(CacheSettings):
@@ -43,6 +47,17 @@ class LedgerSettings(CacheSettings):
     reservation_seconds_cpc: int = Field(default=1_800, ge=1, le=86_400)
     reservation_seconds_cpa: int = Field(default=3_600, ge=1, le=604_800)
     decision_seconds: int = Field(default=600, ge=1, le=86_400)
+    won_seconds: int = Field(default=604_800, ge=1, le=691_200)
+    """How long an event finds what its bid has won. The ledger keeps its days a day longer than the most."""
+
+    @field_validator("won_seconds")
+    @classmethod
+    def _outlasts_what_needs_it(cls, seconds: int, info: ValidationInfo) -> int:
+        others = {name: info.data.get(name, 0) for name in ("reservation_seconds_cpa", "decision_seconds")}
+        for name, least in others.items():
+            if seconds < least:
+                raise ValueError(f"must not be less than {name.upper()}")
+        return seconds
 
 
 class SteeringSettings(_Settings):

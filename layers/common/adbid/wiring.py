@@ -5,10 +5,10 @@ SQLAlchemy is imported only where MySQL is really needed: a warm score never get
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,16 +21,21 @@ from adbid.data.counters import Counters
 from adbid.data.hot import HotStore, Place
 from adbid.data.ledger import Ledger
 from adbid.data.models import ModelCache, ModelFiles, open_files
+from adbid.data.shared_metrics import SharedMetrics
+from adbid.data.steering import SteeringStore
+from adbid.data.wire import PACKER
 from adbid.domain.entities import BrandFeatures, PartnerFeatures, PriorFeatures, SlotFeatures
 from adbid.domain.ledger import Lifetimes
 from adbid.engine.models import ModelLoader
 from adbid.engine.scoring import ScoringEngine
+from adbid.eyes import metrics, traces
 from adbid.ml.model import Model
 from adbid.settings import (
     CacheSettings,
     DatabaseSettings,
     LedgerSettings,
     ModelSettings,
+    SteeringSettings,
     read_settings,
 )
 
@@ -38,11 +43,17 @@ if TYPE_CHECKING:
     from redis.cluster import RedisCluster
 
     from adbid.data.database import Database
+    from adbid.data.traffic import TrafficStore
     from adbid.engine.administration import Administration
+    from adbid.engine.brand_history import BrandHistory
+    from adbid.engine.monitoring import Monitoring
     from adbid.engine.nightly_prices import NightlyPrices
     from adbid.engine.performance import PerformanceIngest
+    from adbid.engine.portfolio import Portfolio
     from adbid.engine.publishing import Publisher
     from adbid.engine.reporting import Reporting
+    from adbid.engine.scrape import Scrape
+    from adbid.engine.simulation import Simulator
 
 
 RESTORE_SECONDS = 5.0
@@ -60,23 +71,42 @@ def database() -> "Database":
     from adbid.data.database import Database
 
     settings = read_settings(DatabaseSettings, os.environ)
-    return Database(settings.database_url, pool_size=settings.database_pool_size)
+    found = Database(settings.database_url, pool_size=settings.database_pool_size)
+    if settings.database_secret_id is not None:
+        from adbid.data.secrets import Secret, sign_in
+
+        sign_in(found.engine, Secret(settings.database_secret_id))
+    traces.watch_database(found.engine)
+    return found
 
 
 @cache
 def redis_client() -> Redis:
     settings = read_settings(CacheSettings, os.environ)
-    return _connected(settings.redis_url, settings.redis_timeout)
+    return _connected(settings.redis_url, settings)
 
 
-def _connected(url: str, timeout: float) -> Redis:
-    return Redis.from_url(
+def _connected(url: str, settings: CacheSettings) -> Redis:
+    client = Redis.from_url(
         url,
-        socket_timeout=timeout,
-        socket_connect_timeout=timeout,
+        socket_timeout=settings.redis_timeout,
+        socket_connect_timeout=settings.redis_timeout,
         health_check_interval=30,
         retry=Retry(NoBackoff(), 1),
+        command_packer=PACKER,
+        **_credentials(settings),
     )
+    traces.watch_redis(client)
+    return client
+
+
+def _credentials(settings: CacheSettings) -> dict[str, Any]:
+    """What a client of Redis needs to sign in, where the address doesn't say it."""
+    if settings.redis_secret_id is None:
+        return {}
+    from adbid.data.secrets import CacheCredentials, Secret
+
+    return {"credential_provider": CacheCredentials(Secret(settings.redis_secret_id))}
 
 
 @cache
@@ -102,6 +132,7 @@ def ledger() -> Ledger:
         partitions=settings.ledger_partitions,
         lifetimes=lifetimes,
         decision_seconds=settings.decision_seconds,
+        won_seconds=settings.won_seconds,
     )
 
 
@@ -110,11 +141,15 @@ def _ledger_client(settings: LedgerSettings) -> "Redis | RedisCluster":
         return redis_client()
     url = settings.ledger_url or settings.redis_url
     if not settings.ledger_cluster:
-        return _connected(url, settings.redis_timeout)
+        return _connected(url, settings)
     from redis.cluster import RedisCluster
 
     timeout = settings.redis_timeout
-    return RedisCluster.from_url(url, socket_timeout=timeout, socket_connect_timeout=timeout)
+    cluster = RedisCluster.from_url(
+        url, socket_timeout=timeout, socket_connect_timeout=timeout, **_credentials(settings)
+    )
+    traces.watch_redis(cluster)
+    return cluster
 
 
 @cache
@@ -168,6 +203,97 @@ def nightly_prices() -> "NightlyPrices":
 
 
 @cache
+def monitoring() -> "Monitoring":
+    from adbid.data.gauges import GaugeStore
+    from adbid.data.steering_state import StateStore
+    from adbid.engine.monitoring import Monitoring
+    from adbid.engine.steering import PortfolioSteering
+
+    states = StateStore(redis_client())
+    steering = PortfolioSteering(
+        database(),
+        ledger(),
+        SteeringStore(redis_client()),
+        states,
+        GaugeStore(redis_client()),
+        traffic(),
+        window_days=_window_days(),
+    )
+    return Monitoring(database(), counters(), ledger(), steering, states, traffic())
+
+
+@cache
+def portfolio() -> "Portfolio":
+    from adbid.data.gauges import GaugeStore
+    from adbid.engine.portfolio import Portfolio
+
+    return Portfolio(
+        database(),
+        ledger(),
+        SteeringStore(redis_client()),
+        GaugeStore(redis_client()),
+        traffic(),
+        window_days=_window_days(),
+    )
+
+
+@cache
+def shared_metrics() -> SharedMetrics:
+    return SharedMetrics(redis_client(), _cache_is_down)
+
+
+def _cache_is_down() -> bool:
+    return bool(hot_store.cache_info().currsize) and hot_store().is_down
+
+
+def _share(counters: Mapping[str, float], gauges: Mapping[str, float]) -> bool:
+    return shared_metrics().add(counters, gauges)
+
+
+metrics.send_to(_share)
+
+
+@cache
+def scrape() -> "Scrape":
+    from adbid.data import model_versions
+    from adbid.data.gauges import GaugeStore
+    from adbid.engine.scrape import Scrape
+
+    def made_at(version: str) -> datetime | None:
+        with database().read() as connection:
+            row = model_versions.find(connection, version)
+        return None if row is None else row.created_at
+
+    redis = redis_client()
+    return Scrape(shared_metrics(), GaugeStore(redis), ModelCache(redis), made_at)
+
+
+@cache
+def brand_history() -> "BrandHistory":
+    from adbid.engine.brand_history import BrandHistory
+
+    return BrandHistory(database(), traffic())
+
+
+@cache
+def simulator() -> "Simulator":
+    from adbid.engine.simulation import Simulator
+
+    return Simulator(database(), hot_store(), models, SteeringStore(redis_client()))
+
+
+@cache
+def traffic() -> "TrafficStore":
+    from adbid.data.traffic import TrafficStore
+
+    return TrafficStore(redis_client())
+
+
+def _window_days() -> int:
+    return read_settings(SteeringSettings, os.environ).roas_window_days
+
+
+@cache
 def performance() -> "PerformanceIngest":
     from adbid.data.outbox import Outbox
     from adbid.engine.performance import PerformanceIngest
@@ -177,6 +303,7 @@ def performance() -> "PerformanceIngest":
 
 def close() -> None:
     """Ends every connection, and forgets what was built."""
+    metrics.flush()
     if database.cache_info().currsize:
         database().dispose()
     if redis_client.cache_info().currsize:
@@ -193,14 +320,23 @@ def reset() -> None:
         hot_store,
         ledger,
         nightly_prices,
+        monitoring,
+        portfolio,
+        brand_history,
+        simulator,
+        traffic,
         model_loader,
         model_publisher,
         scoring,
         administration,
         performance,
         reporting,
+        scrape,
+        shared_metrics,
     ):
         part.cache_clear()
+    metrics.forget()
+    traces.reset()
 
 
 class _Catalog:
@@ -235,12 +371,12 @@ class _History:
     """Past events in MySQL, likewise."""
 
     def evidence_before(self, places: Sequence[Place], at: datetime) -> NDArray[np.float64]:
-        from adbid.data import catalog, history
+        from adbid.data import catalog, evidence
 
         with database().read() as connection:
             brands = catalog.load_brands(connection, [place[0] for place in places])
             paths = [(brands[p[0]].vertical if p[0] in brands else "", *p) for p in places]
-            return history.evidence_before(connection, paths, at)
+            return evidence.evidence_before(connection, paths, at)
 
     def restore(self, now: datetime) -> bool:
         from adbid.data import rebuild

@@ -90,7 +90,7 @@ def test_a_row_alone_has_the_features_it_has_among_others() -> None:
     evidence, base, current = known(3)
     together = feature_matrix(inputs(VOCABULARY, columns), evidence, base, current)
     assert together.shape == (3, len(FEATURES))
-    assert together.flags.c_contiguous
+    assert together.T.flags.c_contiguous
     for row in range(3):
         alone = {name: [values[row]] for name, values in columns.items()}
         one = slice(row, row + 1)

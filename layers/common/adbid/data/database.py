@@ -1,6 +1,7 @@
 """One way to read, one to write and one to upsert, on MySQL, MariaDB and SQLite."""
 
 import logging
+import math
 import random
 import sqlite3
 import time
@@ -8,13 +9,24 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from sqlalchemy import Column, ColumnElement, Connection, Integer, Table, create_engine, event, func, text
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Integer,
+    Table,
+    create_engine,
+    event,
+    func,
+    insert,
+    text,
+)
 from sqlalchemy.dialects import mysql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, TimeoutError
 from sqlalchemy.pool import QueuePool
 
-from adbid.data.types import CHARSET, MOST_MICROS, Money
+from adbid.data.types import CHARSET, Money
 from adbid.domain.errors import Unavailable
 
 T = TypeVar("T")
@@ -185,7 +197,31 @@ def upsert(
         statement = statement.on_conflict_do_update(index_elements=key, set_=changes)
     else:
         statement = statement.on_conflict_do_nothing(index_elements=key)
-    connection.execute(statement, ordered)
+    insert_many(connection, table, ordered, statement)
+
+
+def insert_many(
+    connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]], statement: Any = None
+) -> None:
+    """Insert `rows`, all with the same columns, by `statement` (default: a plain INSERT).
+
+    On a server without the two passes over every row that `connection.execute` makes besides: in time, they
+    are a good part of what counting a batch of events takes.
+    """
+    chosen = insert(table) if statement is None else statement
+    dialect = connection.dialect
+    if dialect.name == "sqlite":
+        connection.execute(chosen, rows)
+        return
+    processors = [
+        (name, table.c[name].type.dialect_impl(dialect).bind_processor(dialect)) for name in rows[0]
+    ]
+    sent = [
+        {name: row[name] if process is None else process(row[name]) for name, process in processors}
+        for row in rows
+    ]
+    text_ = chosen.compile(dialect=dialect, column_keys=list(rows[0])).string
+    connection.exec_driver_sql(text_, sent)
 
 
 def _total(connection: Connection, column: Column[Any], new: ColumnElement[Any]) -> ColumnElement[Any]:
@@ -193,7 +229,7 @@ def _total(connection: Connection, column: Column[Any], new: ColumnElement[Any])
     total = column + new
     if connection.dialect.name != "sqlite" or not isinstance(column.type, Money | Integer):
         return total
-    most = MOST_MICROS if isinstance(column.type, Money) else _MOST_INTEGER
+    most = column.type.most_micros if isinstance(column.type, Money) else _MOST_INTEGER
     return func.within(total, text(str(most)))
 
 
@@ -240,6 +276,7 @@ def _configure_sqlite(connection: sqlite3.Connection, _: object) -> None:
     connection.isolation_level = None  # no BEGIN of the driver's own: `_begin_sqlite` sends it
     connection.create_aggregate("sum", 1, _ExactSum)
     connection.create_function("within", 2, _within, deterministic=True)
+    connection.create_function("pow", 2, math.pow, deterministic=True)  # not every SQLite has one
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA foreign_keys = ON")
 

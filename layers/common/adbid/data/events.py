@@ -7,13 +7,13 @@ from hashlib import blake2b
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, insert, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, or_, select, tuple_
 
-from adbid.data.database import upsert
+from adbid.data.database import insert_many, upsert
 from adbid.data.tables import ad_slot, brand, partner, performance, performance_event
 from adbid.domain.context import CONTEXT_DIMENSIONS
 from adbid.domain.decay import MEASURES
-from adbid.domain.events import CLOCK_SKEW, Amounts, Cell, Event, Key, Record, Totals
+from adbid.domain.events import Amounts, Cell, Event, Key, Record, Totals
 
 KEPT = timedelta(days=400)
 """How long an event is kept after it was received: over a year, so that any month's report can still be
@@ -45,7 +45,7 @@ def add(connection: Connection, records: Iterable[Record], received_at: datetime
     # In key order, so that two batches which meet wait for each other instead of deadlocking.
     ordered = sorted(records, key=lambda record: record.event.key)
     if ordered:
-        connection.execute(insert(performance_event), [_row(record, received_at) for record in ordered])
+        insert_many(connection, performance_event, [_row(record, received_at) for record in ordered])
 
 
 def update(connection: Connection, records: Iterable[Record], received_at: datetime) -> None:
@@ -80,9 +80,8 @@ def purge(connection: Connection, now: datetime, limit: int) -> int:
     `limit` when none is left. Their totals and days stay; their ids are free, and nothing can adjust them.
     """
     event = performance_event.c
-    # No event is received before it happens, so that the index on its time leaves out what can't be meant.
-    old = (event.event_time < now - KEPT + CLOCK_SKEW) & (event.received_at < now - KEPT)
-    query = select(event.partner_id, event.event_id).where(old).order_by(event.event_time).limit(limit)
+    old = event.received_at < now - KEPT
+    query = select(event.partner_id, event.event_id).where(old).order_by(event.received_at).limit(limit)
     keys = sorted((row[0], row[1]) for row in connection.execute(query))
     for start in range(0, len(keys), _KEYS_PER_QUERY):
         some = tuple_(event.partner_id, event.event_id).in_(keys[start : start + _KEYS_PER_QUERY])

@@ -10,8 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import accumulate
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import numpy as np
 import orjson
@@ -20,27 +19,31 @@ from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
-from adbid.data.cache import (
-    PRIORS,
-    FeatureCache,
-    brand_key,
-    partner_key,
-    read_brand,
-    read_partner,
-    read_slot,
-    slot_key,
+from adbid.data.cache import PRIORS, FeatureCache, brand_key, partner_key, slot_key
+from adbid.data.counters import NO_DATA, POINTER, WIDTH, decayed
+from adbid.data.hot_keys import Cells, Place, Remembered
+from adbid.data.hot_numbers import (
+    BRAND,
+    PARTNER,
+    SLOT,
+    Entry,
+    F,
+    Kind,
+    Numbers,
+    Wanted,
+    numbers_of,
+    rows_of,
 )
-from adbid.data.counters import POINTER, Generation, decayed
-from adbid.data.steering import Steering, read_steering, steering_key
-from adbid.domain.context import LEVELS, chain
+from adbid.data.steering import steering_key
+from adbid.data.wire import mget, nothing, packed
+from adbid.domain.decay import HALF_LIVES_DAYS, MEASURES
 from adbid.domain.entities import BrandFeatures, PartnerFeatures, PriorFeatures, SlotFeatures
 from adbid.domain.priors import operator_priors
 from adbid.domain.response import OperatorPriors
 
-F = TypeVar("F", BrandFeatures, PartnerFeatures, SlotFeatures)
+__all__ = ["MODEL", "Hot", "HotStore", "Numbers", "Place"]
 
-Place = tuple[str, str, str, tuple[str, ...]]
-"""(brand, partner, slot, context values) of a bid: what its evidence is about."""
+Array = NDArray[np.float64]
 
 MODEL = "model"
 
@@ -48,7 +51,7 @@ LEFT_ALONE_SECONDS = 1.0
 """How long a Redis that failed isn't asked: one that hangs would cost every bundle its whole timeout."""
 
 _REMEMBERED = 50_000  # parsed documents kept per instance; dropped all at once beyond
-_REMEMBERED_PLACES = 10_000  # each takes about 1 kB
+_FIXED = packed(POINTER, MODEL, PRIORS)
 
 
 class Catalog(Protocol):
@@ -65,16 +68,16 @@ class Hot:
     """What is known about one bundle. `brands`, `partners` and `slots` lack the ids that don't exist.
 
     `evidence` is [places, levels, H, M]; None when the sums are lost. `model` points to the current model.
-    `steering` lacks the brands that nothing steers. `degraded` names what could not be reached.
+    `degraded` names what could not be reached.
     """
 
     brands: Mapping[str, BrandFeatures]
     partners: Mapping[str, PartnerFeatures]
     slots: Mapping[str, SlotFeatures]
-    evidence: NDArray[np.float64] | None
+    numbers: Numbers
+    evidence: Array | None
     priors: OperatorPriors | None
     model: bytes | None
-    steering: Mapping[str, Steering] = field(default_factory=dict)
     degraded: tuple[str, ...] = ()
 
 
@@ -82,52 +85,16 @@ class Hot:
 class _Memory:
     """What one instance remembers between bundles: parsed documents by their bytes, and two guesses."""
 
-    parsed: dict[bytes, Any] = field(default_factory=dict)
-    names: "_Names | None" = None
+    parsed: dict[bytes | None, Any] = field(default_factory=dict)
+    priors: tuple[bytes, Sequence[PriorFeatures]] = (b"[]", ())
+    names: Cells | None = None
     verticals: dict[str, str] = field(default_factory=dict)
 
-    def parse(self, document: bytes, read: Callable[[Any], Any]) -> Any:
-        known = self.parsed.get(document)
-        if known is None:
-            if len(self.parsed) > _REMEMBERED:
-                self.parsed = {}
-            known = self.parsed[document] = read(orjson.loads(document))
-        return known
-
-
-class _Names:
-    """The names of the cells that places lie in, as keys of one generation: made once per place."""
-
-    def __init__(self, pointer: bytes) -> None:
-        self.pointer = pointer
-        self.generation = Generation.parse(pointer)
-        self._known: dict[tuple[Place, str], tuple[str | None, ...]] = {}
-
-    def keys(
-        self, places: Sequence[Place], verticals: Mapping[str, str]
-    ) -> tuple[list[str], NDArray[np.intp]]:
-        """The distinct keys of `places`, and [places, levels] indexes into them; -1 where skipped."""
-        known = self._known
-        path: list[str | None] = []
-        for place in places:
-            vertical = verticals.get(place[0], "")
-            keys = known.get((place, vertical))
-            if keys is None:
-                if len(known) >= _REMEMBERED_PLACES:
-                    known.clear()
-                keys = known[place, vertical] = self._of(vertical, *place)
-            path += keys
-        distinct = [key for key in dict.fromkeys(path) if key is not None]
-        numbers: dict[str | None, int] = {None: -1}
-        numbers.update(zip(distinct, range(len(distinct)), strict=True))
-        index = np.fromiter(map(numbers.__getitem__, path), np.intp, len(path))
-        return distinct, index.reshape(len(places), len(LEVELS))
-
-    def _of(
-        self, vertical: str, brand: str, partner: str, slot: str, context: tuple[str, ...]
-    ) -> tuple[str | None, ...]:
-        cells = chain(vertical, brand, partner, slot, context)
-        return tuple([None if cell is None else self.generation.key(cell) for cell in cells])
+    def entry(self, document: bytes, kind: Kind[F]) -> "Entry[F]":
+        if len(self.parsed) > _REMEMBERED:
+            self.parsed = {}
+        entry = self.parsed[document] = kind.parsed(document)
+        return entry
 
 
 class HotStore:
@@ -140,112 +107,141 @@ class HotStore:
         self._down_until = float("-inf")
         self._cache = FeatureCache(redis)
         self._memory = _Memory()
+        self._brand_keys = Remembered(brand_key, steering_key)
+        self._partner_keys = Remembered(partner_key)
+        self._slot_keys = Remembered(slot_key)
 
     @property
     def is_down(self) -> bool:
         """Whether Redis failed so recently that it isn't asked."""
         return self._clock() < self._down_until
 
-    def read(self, places: Sequence[Place], now: datetime) -> Hot:
-        """What is known at `now` about the bids at `places`."""
-        brands = list(dict.fromkeys([place[0] for place in places]))
-        partners = list(dict.fromkeys([place[1] for place in places]))
-        slots = list(dict.fromkeys([place[2] for place in places]))
+    def read(self, places: Sequence[Place], now: datetime, meanwhile: Callable[[], None] = nothing) -> Hot:
+        """What is known at `now` about the bids at `places`, of which there is at least one.
+
+        `meanwhile` may be called while Redis is at work, more than once, or never.
+        """
+        wanted = Wanted.of(places)
         try:
             if self.is_down:
                 raise RedisConnectionError
-            return self._from_redis(places, brands, partners, slots, now)
+            return self._from_redis(places, wanted, now, meanwhile)
         except RedisError:
             if not self.is_down:
                 self._down_until = self._clock() + LEFT_ALONE_SECONDS
-            found = self._catalog.brands(brands)
-            priors = operator_priors(self._catalog.priors(), places, _verticals(found))
-            return Hot(
-                found,
-                self._catalog.partners(partners),
-                self._catalog.slots(slots),
-                None,
-                priors,
-                None,
-                degraded=("cache_unavailable",),
-            )
+            return self._from_catalog(places, wanted)
+
+    def _from_catalog(self, places: Sequence[Place], wanted: Wanted) -> Hot:
+        found = self._catalog.brands(wanted.brands.distinct)
+        all_priors = self._catalog.priors()
+        partners = self._catalog.partners(wanted.partners.distinct)
+        slots = self._catalog.slots(wanted.slots.distinct)
+        numbers = numbers_of(
+            wanted,
+            rows_of(BRAND, wanted.brands.distinct, found),
+            rows_of(PARTNER, wanted.partners.distinct, partners),
+            rows_of(SLOT, wanted.slots.distinct, slots),
+            [None] * len(wanted.brands.distinct),
+        )
+        priors = operator_priors(all_priors, places, _verticals(found))
+        return Hot(found, partners, slots, numbers, None, priors, None, degraded=("cache_unavailable",))
 
     def _from_redis(
-        self, places: Sequence[Place], brands: list[str], partners: list[str], slots: list[str], now: datetime
+        self, places: Sequence[Place], wanted: Wanted, now: datetime, meanwhile: Callable[[], None]
     ) -> Hot:
         memory = self._memory
         names, guessed = memory.names, memory.verticals
-        wanted, index = names.keys(places, guessed) if names else ([], None)
-        fixed = [POINTER, MODEL, PRIORS]
-        features = [*map(brand_key, brands), *map(partner_key, partners), *map(slot_key, slots)]
-        features += map(steering_key, brands)
-        values: list[Any] = self._redis.mget([*fixed, *features, *wanted])
+        brands, partners, slots = (one.distinct for one in (wanted.brands, wanted.partners, wanted.slots))
+        cells: list[bytes] = []
+        cell_count, index = 0, None
+        if names is not None:
+            cells, cell_count, index = names.keys(places, wanted.brands, guessed)
+        parts = [_FIXED, *self._brand_keys.of(brands), *self._partner_keys.of(partners)]
+        parts += self._slot_keys.of(slots)
+        ends = [3, 3 + 2 * len(brands)]
+        ends += [ends[-1] + len(partners), ends[-1] + len(partners) + len(slots)]
+        values = mget(self._redis, parts + cells, ends[-1] + cell_count, meanwhile)
 
         pointer, model, stored_priors = values[:3]
-        ends = list(accumulate((3, len(brands), len(partners), len(slots), len(brands))))[1:]
         catalog = self._catalog
-        found_brands = self._fill(brands, values[3 : ends[0]], read_brand, brand_key, catalog.brands)
-        found_partners = self._fill(
-            partners, values[ends[0] : ends[1]], read_partner, partner_key, catalog.partners
+        found, brand_rows = self._fill(BRAND, brands, values[3 : ends[1] : 2], catalog.brands)
+        found_partners, partner_rows = self._fill(
+            PARTNER, partners, values[ends[1] : ends[2]], catalog.partners
         )
-        found_slots = self._fill(slots, values[ends[1] : ends[2]], read_slot, slot_key, catalog.slots)
-        steering = {
-            brand: read_steering(value)
-            for brand, value in zip(brands, values[ends[2] : ends[3]], strict=True)
-            if value is not None
-        }
+        found_slots, slot_rows = self._fill(SLOT, slots, values[ends[2] : ends[3]], catalog.slots)
+        numbers = numbers_of(wanted, brand_rows, partner_rows, slot_rows, values[4 : ends[1] : 2])
         all_priors = self._priors(stored_priors)
 
-        verticals = _verticals(found_brands)
+        verticals = _verticals(found)
         sums = values[ends[3] :]
-        if pointer is None:
-            evidence = None
-        else:
-            moved = any(guessed.get(brand) != vertical for brand, vertical in verticals.items())
+        evidence: Array | None = None
+        if pointer is not None:
+            moved = not verticals.items() <= guessed.items()
             if names is None or pointer != names.pointer:
-                names, moved = _Names(pointer), True
+                names, moved = Cells(pointer), True
             if moved:
                 memory.names = names
                 memory.verticals = {**(guessed if len(guessed) < _REMEMBERED else {}), **verticals}
-                wanted, index = names.keys(places, verticals)  # not what another thread remembers by now
-                sums = self._redis.mget(wanted)
-            nothing = (None,)  # the row that skipped levels point at
-            evidence = decayed([*sums, *nothing], names.generation.landmark, now)[index]
+                # not what another thread remembers by now
+                cells, cell_count, index = names.keys(places, wanted.brands, verticals)
+                sums = mget(self._redis, cells, cell_count)
+            assert index is not None
+            evidence = _evidence([*sums, NO_DATA], index, names.generation.landmark, now)
         priors = operator_priors(all_priors, places, verticals)
-        return Hot(found_brands, found_partners, found_slots, evidence, priors, model, steering)
+        return Hot(found, found_partners, found_slots, numbers, evidence, priors, model)
 
     def _fill(
         self,
+        kind: Kind[F],
         ids: list[str],
-        values: list[bytes | None],
-        read: Callable[[Any], F],
-        key: Callable[[str], str],
+        values: Sequence[bytes | None],
         load: Callable[[Sequence[str]], Mapping[str, F]],
-    ) -> dict[str, F]:
-        """Features by id: parsed where cached, loaded by one query where not, and cached for the next."""
-        found: dict[str, F] = {}
+    ) -> tuple[dict[str, F], Array]:
+        """Objects by id, and all in numbers [width, ids]: parsed where cached, loaded by one query where not,
+        and cached for the next."""
+        entries: list[Entry[F] | None] = list(map(self._memory.parsed.get, values))
+        if None not in entries:
+            return {one: entry[0] for one, entry in zip(ids, entries, strict=True) if entry}, kind.rows(
+                entries
+            )
         missing: list[str] = []
-        for one, value in zip(ids, values, strict=True):
+        for place, value in enumerate(values):
             if value is None:
-                missing.append(one)
-            elif value != b"null":
-                found[one] = self._memory.parse(value, read)
+                missing.append(ids[place])
+            elif entries[place] is None and value != b"null":
+                entries[place] = self._memory.entry(value, kind)
         if missing:
             loaded = load(missing)
-            found.update(loaded)
-            absent = [key(one) for one in missing if one not in loaded]
+            absent = [kind.key(one) for one in missing if one not in loaded]
             with suppress(RedisError):  # a Redis that takes no writes (full, a replica) can still be read
                 self._cache.put(*loaded.values(), missing=absent)
-        return found
+            for place, one in enumerate(ids):
+                if one in loaded:
+                    entries[place] = kind.entry(loaded[one])
+        found = {one: entry[0] for one, entry in zip(ids, entries, strict=True) if entry is not None}
+        return found, kind.rows(entries)
 
     def _priors(self, stored: bytes | None) -> Sequence[PriorFeatures]:
         if stored is not None:
-            priors: Sequence[PriorFeatures] = self._memory.parse(stored, _read_priors)
+            known, priors = self._memory.priors
+            if stored != known:
+                priors = _read_priors(orjson.loads(stored))
+                self._memory.priors = stored, priors
             return priors
         priors = self._catalog.priors()
         with suppress(RedisError):
             self._cache.put_priors(priors)
         return priors
+
+
+def _evidence(sums: list[bytes | None], index: NDArray[np.intp], landmark: datetime, now: datetime) -> Array:
+    """[places, levels, H, M] of the values that `index` [levels, places] points at.
+
+    In memory one plane per half-life and measure: what reads it takes some of the planes, and then whole.
+    """
+    planes = decayed(sums, landmark, now).reshape(-1, WIDTH).T.take(index, axis=1)
+    shaped: Array = planes.reshape(len(HALF_LIVES_DAYS), len(MEASURES), *index.shape)
+    return shaped.transpose(3, 2, 0, 1)
 
 
 def _read_priors(documents: Sequence[Mapping[str, Any]]) -> tuple[PriorFeatures, ...]:

@@ -54,7 +54,7 @@ class Spent:
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """An open reservation, and when it ends unless it is charged. A holdback has empty ids."""
+    """An open reservation, and when it ends unless it is charged. A holdback has no decision."""
 
     won: Won
     ends: datetime

@@ -1,7 +1,7 @@
 """Whether the money adds up: in Redis by itself, and with what MySQL says was spent.
 
 reserved of a day   = the sum of its open reservations                 (Redis)
-spent in Redis      = `brand_day.spent` where both are of one revision
+spent in Redis      = `brand_day.spent`                                (both)
 `brand_day.spent`   = the sum of what the day's events cost now        (MySQL)
 """
 
@@ -23,7 +23,8 @@ _NEAR = timedelta(days=1)
 def check(database: Database, ledger: Ledger, now: datetime) -> list[Difference]:
     """Every difference, for the days whose events are all kept and carry their budget's day.
 
-    Reads while others write: what differs is looked up once more, and only what still differs is told.
+    Reads while others write: what differs is looked up once more, and only what still differs is told. What
+    lies in partitions that were lost and are not restored is left out, but for the database's own sums.
     """
     differences = set(_differences(database, ledger, now))
     if differences:
@@ -33,12 +34,15 @@ def check(database: Database, ledger: Ledger, now: datetime) -> list[Difference]
 
 def _differences(database: Database, ledger: Ledger, now: datetime) -> Iterator[Difference]:
     yield from ledger.check()
+    alive = {one for one, life in zip(ledger.partitions, ledger.lives(), strict=True) if life is not None}
     accounts = ledger.accounts(ledger.days())
     with database.read() as connection:
         stored = _stored(connection, now)
         costs = _costs(connection, now)
     today = now.date()
     for key in {*accounts, *stored}:
+        if ledger.partition(key[0]) not in alive:
+            continue
         account, (spent, revision) = accounts.get(key), stored.get(key, (0, 0))
         if account is None:  # it keeps the last days, and after a loss it has the current ones again
             if spent and today - _NEAR <= key[1] <= today + _NEAR:

@@ -117,5 +117,8 @@ def restoration(ledger: Ledger) -> Iterator[Restoration]:
 
 
 def holdback_of(brand_id: str, day: date, micros: int, ends: datetime) -> Open:
-    """What stays reserved for reservations that nobody remembers."""
-    return Open(Won("", "", brand_id, "", "", "", day, micros), ends)
+    """What stays reserved for reservations that nobody remembers.
+
+    Its end stands for the bid: holdbacks of one sum, from losses soon after each other, are told apart.
+    """
+    return Open(Won("", str(milliseconds(ends)), brand_id, "", "", "", day, micros), ends)

@@ -51,9 +51,9 @@ end
 # Sets `answer`: one text per contest, a letter per item that was asked; `won`: a record of each winner.
 #
 # An item that is in line ends its contest when its brand can afford it, and is refused when not. One that
-# isn't in line yet may only be refused, and only where that writes nothing: nothing that happens before its
-# turn can make it affordable again. Where an earlier contest is still open, a grant must leave what that
-# contest could still want of the same brand-day.
+# isn't in line yet may only be refused, and only where that writes nothing (except that what has ended is
+# released): nothing that happens before its turn can make it affordable again. Where an earlier contest is
+# still open, a grant must leave what that contest could still want of the same brand-day.
 _RESERVE = f"""
 local now, numbers, items, contests, texts = tonumber(ARGV[1]), ARGV[3], ARGV[4], ARGV[5], ARGV[7]
 local cpm, cpc, cpa = struct.unpack('<ddd', ARGV[2])
@@ -334,8 +334,9 @@ for place = 3, #KEYS, 2 do
   redis.call('DEL', open)
   local count = tonumber(ARGV[at + 5])
   for i = at + 6, at + 4 + 2 * count, 2 do
-    redis.call('ZADD', open, ARGV[i], ARGV[i + 1])
-    reserved = reserved + micros_of(ARGV[i + 1])
+    if redis.call('ZADD', open, ARGV[i], ARGV[i + 1]) == 1 then
+      reserved = reserved + micros_of(ARGV[i + 1])
+    end
     due = math.min(due, tonumber(ARGV[i]))
   end
   redis.call('HSET', key, 'reserved', string.format('%.0f', reserved), 'granted', ARGV[at + 4], 'due', due)

@@ -30,11 +30,13 @@ from adbid.domain.money import from_micros, to_micros
 logger = logging.getLogger(__name__)
 
 _NOBODY = ""
-"""No brand has this id: its row says when the last snapshot was taken, also if nothing had changed."""
+"""No brand has this id: its row says when the last snapshot of all was taken, also if nothing had changed,
+and what the partitions' marks of life were then."""
 
 _RECENT = timedelta(days=2)  # somewhere it is still yesterday, and yesterday's reservations may be open
 _ROWS_PER_WRITE = 1_000
 _LINE = "\x1e"  # between reservations; within one it is the keys' separator
+_MARK = b"\n"  # between marks of life
 
 BrandDay = tuple[str, date]
 
@@ -48,19 +50,27 @@ def take(database: Database, ledger: Ledger, now: datetime) -> int:
     since = (now - _RECENT).date()
     accounts = ledger.accounts([day for day in ledger.days() if day[1] >= since])
     with database.read() as connection:
-        known = _known(connection, since)
-    changed = [day for day, account in accounts.items() if known.get(day, _NOTHING) != _state(account)]
+        known, marks = _known(connection, since)
+    # What was restored since then has holdbacks: reserved, but never granted.
+    same = {one for one, life, mark in zip(ledger.partitions, before, marks, strict=False) if life == mark}
+    changed = [
+        day
+        for day, account in accounts.items()
+        if known.get(day, _NOTHING) != _state(account)
+        or (day in known and ledger.partition(day[0]) not in same)
+    ]
     opened = ledger.opens(changed)
     lives = zip(ledger.partitions, before, ledger.lives(), strict=True)
     sound = {partition for partition, first, then in lives if first == then is not None}
     rows = [_row(accounts[day], opened[day], now) for day in changed if ledger.partition(day[0]) in sound]
+    stored = len(rows)
     if len(sound) == len(ledger.partitions):
         nothing = Account(_NOBODY, now.date(), None, 0, 0, 0, 0)
-        rows.append(_row(nothing, [], now))
+        rows.append({**_row(nothing, [], now), "reservations": _MARK.join(filter(None, before))})
     for start in range(0, len(rows), _ROWS_PER_WRITE):
         database.transaction(partial(_write, rows=rows[start : start + _ROWS_PER_WRITE]))
     database.transaction(partial(_forget, before=(now - KEPT).date()))
-    return len(rows)
+    return stored
 
 
 def restore(database: Database, ledger: Ledger, now: datetime, deadline: float | None = None) -> bool:
@@ -119,21 +129,25 @@ def _to_restore(connection: Connection, ledger: Ledger, now: datetime) -> Iterat
         yield Restored(*key, budget, version, micros, revision, granted, reserved)
 
 
-def _known(connection: Connection, since: date) -> dict[BrandDay, tuple[int | None, int, int]]:
-    """What the snapshot says of each day: budget, reserved, granted."""
+def _known(
+    connection: Connection, since: date
+) -> tuple[dict[BrandDay, tuple[int | None, int, int]], list[bytes]]:
+    """What the snapshot says of each day, budget, reserved, granted; and the partitions' marks of life."""
     row = ledger_snapshot.c
     query = select(row.brand_id, row.day, row.budget, row.reserved, row.granted).where(row.day >= since)
-    return {
+    last = select(row.reservations).where(row.brand_id == _NOBODY, row.day >= since).order_by(row.day.desc())
+    known = {
         (brand_id, day): (_micros(budget), to_micros(reserved), to_micros(granted))
         for brand_id, day, budget, reserved, granted in connection.execute(query)
     }
+    return known, (connection.execute(last.limit(1)).scalar() or b"").split(_MARK)
 
 
 _NOTHING = (None, 0, 0)
 
 
 def _state(account: Account) -> tuple[int | None, int, int]:
-    """Equal sums granted and reserved are equal reservations: each of them is more than nothing."""
+    """Between losses, equal sums granted and reserved are equal reservations: each is more than nothing."""
     return (account.budget, account.reserved, account.granted)
 
 

@@ -51,6 +51,11 @@ def read_steering(value: bytes | None) -> Steering:
     return NEUTRAL if value is None else Steering(*_PACKED.unpack(value))
 
 
+def pack_steering(steering: Steering) -> bytes:
+    """What `read_steering` reads."""
+    return _PACKED.pack(steering.nu, steering.mu, steering.caution)
+
+
 class SteeringStore:
     """Writes and reads many brands' steering; a bundle's own read is in `adbid.data.hot`."""
 
@@ -60,8 +65,7 @@ class SteeringStore:
     def put(self, steering: Mapping[str, Steering]) -> None:
         pipeline = self._redis.pipeline(transaction=False)
         for number, (brand, one) in enumerate(steering.items(), 1):
-            value = _PACKED.pack(one.nu, one.mu, one.caution)
-            pipeline.set(steering_key(brand), value, ex=TTL_SECONDS)
+            pipeline.set(steering_key(brand), pack_steering(one), ex=TTL_SECONDS)
             if number % _AT_ONCE == 0:
                 pipeline.execute()
         pipeline.execute()

@@ -26,6 +26,7 @@ from adbid.data.types import (
     Ratio,
     Real,
     Serial,
+    TotalMoney,
     UtcDateTime,
     code,
     digest,
@@ -201,6 +202,7 @@ performance_event = _table(
         "budget_day", Date
     ),  # in the brand's time zone, what its cost is booked on; unknown for old events
     Index(None, "event_time"),
+    Index(None, "received_at"),
 )
 
 performance = _table(
@@ -217,9 +219,24 @@ performance = _table(
     _required("conversions", BigInteger),
     _required("cost", Money),
     _required("revenue", Money),
-    Index(None, "slot_id", "brand_id", "bucket_start"),
+    # of a place's contexts only those asked for are looked up
+    Index("ix_performance_place", "slot_id", "brand_id", "device_type", "creative_type", "bucket_start"),
     Index(None, "brand_id", "bucket_start"),
     Index(None, "partner_id", "bucket_start"),
+)
+
+performance_rollup = _table(
+    "performance_rollup",  # what `performance` adds up to, without context; "" stands for all
+    _required("slot_id", Id, primary_key=True),
+    _required("brand_id", Id, primary_key=True),
+    _required("partner_id", Id, primary_key=True),
+    _required("bucket_start", UtcDateTime, primary_key=True),
+    _required("currency", code(3), primary_key=True),
+    _required("impressions", BigInteger),
+    _required("clicks", BigInteger),
+    _required("conversions", BigInteger),
+    _required("cost", TotalMoney),
+    _required("revenue", TotalMoney),
 )
 
 brand_day = _table(

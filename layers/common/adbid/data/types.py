@@ -4,6 +4,7 @@ import json
 import sqlite3
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import CHAR, BigInteger, DateTime, Double, Integer, LargeBinary, Numeric, String, Text
@@ -30,6 +31,19 @@ def _sqlite(dialect: Dialect) -> bool:
     return dialect.name == "sqlite"
 
 
+def _micros(value: Decimal | int) -> int:
+    micros = Decimal(value) * MICROS
+    whole = int(micros)
+    if whole != micros:
+        raise ValueError(f"more than six decimal places: {value}")
+    return whole
+
+
+@lru_cache(4096)  # few prices are many amounts: a batch of 1,000 events has 6,000 of them
+def _exact(value: Decimal | int) -> Decimal:
+    return from_micros(_micros(value))
+
+
 class Money(TypeDecorator[Decimal]):
     """An exact amount: DECIMAL(18,6), or whole micros where the database has no exact decimals.
 
@@ -40,6 +54,7 @@ class Money(TypeDecorator[Decimal]):
 
     impl = Numeric(18, 6)
     cache_ok = True
+    most_micros = MOST_MICROS
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         return dialect.type_descriptor(BigInteger() if _sqlite(dialect) else Numeric(18, 6))
@@ -47,13 +62,10 @@ class Money(TypeDecorator[Decimal]):
     def process_bind_param(self, value: Decimal | int | None, dialect: Dialect) -> Decimal | int | None:
         if value is None:
             return None
-        micros = Decimal(value) * MICROS
-        whole = int(micros)
-        if whole != micros:
-            raise ValueError(f"more than six decimal places: {value}")
         if not _sqlite(dialect):
-            return from_micros(whole)
-        if abs(whole) > MOST_MICROS:
+            return _exact(value)
+        whole = _micros(value)
+        if abs(whole) > self.most_micros:
             raise sqlite3.DataError(f"out of range for an amount: {value}")  # as a server would say
         return whole
 
@@ -61,6 +73,16 @@ class Money(TypeDecorator[Decimal]):
         if value is None:
             return None
         return from_micros(int(value)) if _sqlite(dialect) else Decimal(value)
+
+
+class TotalMoney(Money):
+    """A sum over many amounts: DECIMAL(24,6), or as many micros as 64 bits hold; otherwise like `Money`."""
+
+    cache_ok = True
+    most_micros = 2**63 - 1
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(BigInteger() if _sqlite(dialect) else Numeric(24, 6))
 
 
 class Ratio(TypeDecorator[Decimal]):
@@ -92,12 +114,14 @@ class UtcDateTime(TypeDecorator[datetime]):
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         return dialect.type_descriptor(DateTime() if _sqlite(dialect) else mysql.DATETIME(fsp=6))
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | str | None:
         if value is None:
             return None
         if value.tzinfo is None:
             raise ValueError(f"a time without a zone: {value}")
-        return value.astimezone(UTC).replace(tzinfo=None)
+        naive = value.astimezone(UTC).replace(tzinfo=None)
+        # The text that PyMySQL would make of it, five times as fast: an event has two times.
+        return naive if _sqlite(dialect) else naive.isoformat(" ", "microseconds")
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         return None if value is None else value.replace(tzinfo=UTC)

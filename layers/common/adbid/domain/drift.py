@@ -19,6 +19,7 @@ It is the posterior formula twice more, a multiplicative local-level model (West
 Forecasting and Dynamic Models*, 2nd ed., ch. 2) run down the hierarchy instead of along one series.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -83,7 +84,8 @@ def follow(
     Where nothing recent is known the long-run rates come back unchanged, NaN stays NaN. `priors` are the ones
     that `base` was made with.
     """
-    recent = own(sums(evidence, parameters.half_life_index))
+    known = sums(evidence, parameters.half_life_index)
+    recent = own(known)
     if priors is not None:
         # In both parts, so that their difference is the older evidence. As recent evidence nothing is taken
         # off it, however strong it is.
@@ -94,7 +96,8 @@ def follow(
     strays = 1.0 / parameters.strength_array.T[..., None]
     shares = Shares.of((successes, trials), older, base.variances, strays)
     long_run = base.levels.transpose(1, 0, 2)
-    means = drift_chain(shares, long_run, base.root)
+    informed = known.any(axis=(1, 2, 3)) | base.informed
+    means = drift_chain(shares, long_run, base.root, informed.tolist())
     unknown = np.isnan(long_run[0])
     if unknown.any():
         np.copyto(means, np.nan, where=unknown)
@@ -118,11 +121,19 @@ class Shares:
 
         expected: 1 / k, the variance of what the long-run chain lends; strays: 1 / d.
         """
-        lent = 1.0 / (1.0 + expected * older[1])
+        lent = expected * older[1]
+        lent += 1.0
+        np.divide(1.0, lent, out=lent)
         variance = expected * lent  # 1 / (older trials + k)
         left = variance + strays  # 1 / h
-        growth = 1.0 + left * recent[1]
-        return cls(left * recent[0] / growth, lent / growth, variance * older[0] / growth)
+        growth = left * recent[1]
+        growth += 1.0
+        known = np.multiply(left, recent[0], out=left)
+        known /= growth
+        moving = np.multiply(variance, older[0], out=variance)
+        moving /= growth
+        lent /= growth
+        return cls(known, lent, moving)
 
     def rate(self, parent: Array, moved: Array, level: int) -> Array:
         """The current rates at `level`, the first axis, of the parents' current rates and their moves."""
@@ -131,21 +142,24 @@ class Shares:
         return now
 
 
-def drift_chain(shares: Shares, base: Array, root: Array) -> Array:
+def drift_chain(shares: Shares, base: Array, root: Array, informed: Sequence[bool]) -> Array:
     """Current means down a hierarchy, [levels, targets, rows] like `base`, the long-run means; root:
-    [targets, rows], the mean above the first level."""
+    [targets, rows], the mean above the first level; informed: the levels with any evidence."""
     means = np.empty_like(base)
     parent, moved = root, np.ones_like(root)
-    for level in range(len(base)):
-        if level:
-            moved = move(parent, base[level - 1])
-        parent = means[level] = shares.rate(parent, moved, level)
+    for level, known in enumerate(informed):
+        if known:  # else its parent lends it all
+            if level:
+                moved = move(parent, base[level - 1])
+            parent = shares.rate(parent, moved, level)
+        means[level] = parent
     return means
 
 
 def move(current: Array, base: Array) -> Array:
     """How many times its long-run rate a parent's current rate is, up to `MAX_MOVE` either way: the ratio of
     a parent that hardly ever earned anything says little."""
-    ratio = (current + _TINY) / (base + _TINY)
-    moved: Array = np.minimum(np.maximum(ratio, 1.0 / MAX_MOVE), MAX_MOVE)
-    return moved
+    moved: Array = current + _TINY
+    moved /= base + _TINY
+    np.maximum(moved, 1.0 / MAX_MOVE, out=moved)
+    return np.minimum(moved, MAX_MOVE, out=moved)

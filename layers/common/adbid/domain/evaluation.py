@@ -115,16 +115,18 @@ def evaluate_bids(
     Without `reserve` every brand can afford everything.
     """
     unknown = terms.unknown_brand | terms.unknown_partner | terms.unknown_slot
+    ctr, cvr = response.ctr, response.cvr
     hidden = np.where(unknown, np.nan, 1.0)  # of what we don't know, or may not tell, nothing is said
     if unknown.any():
         quality = Quality(np.where(unknown[:, None], 1.0, quality.parts))
-    ctr, cvr = response.ctr * hidden, response.cvr * hidden
+        ctr, cvr = ctr * hidden, cvr * hidden
     value = normalize_bid_to_impression_value(bids.amount, bids.pricing, ctr, cvr) * hidden
     cost = np.where(bids.pricing == PricingModel.CPM, value, apply_quality_factors(value, quality))
     revenue = apply_quality_factors(response.revenue, quality) if model_revenue is None else model_revenue
     assumed = np.isnan(revenue)
-    revenue = np.where(assumed, terms.target_roas * cost, revenue) * hidden
-    revenue = np.where(terms.foreign_money, np.nan, revenue)
+    if assumed.any():
+        revenue = np.where(assumed, terms.target_roas * cost, revenue)
+    revenue = np.where(terms.foreign_money, np.nan, revenue * hidden)
     net = portfolio_score(terms.draw * revenue, cost, terms.lambda_, terms.weight)
     score = apply_brand_strategy(net, np.where(np.isnan(terms.multiplier), 1.0, terms.multiplier))
 
@@ -144,9 +146,10 @@ def evaluate_bids(
     reasons: list[list[str]] = [[] for _ in range(len(bids))]
     rejected = np.zeros(len(bids), dtype=np.bool_)
     for code, broken in rules.items():
-        rejected |= broken
-        for bid in np.flatnonzero(broken).tolist():
-            reasons[bid].append(code)
+        if broken.any():
+            rejected |= broken
+            for bid in np.flatnonzero(broken).tolist():
+                reasons[bid].append(code)
 
     order, rank = _ranked(bids, score, terms.priority, ~rejected)
     evaluation = Evaluation(
@@ -204,11 +207,11 @@ def _ranked(bids: Bids, score: Floats, priority: Floats, eligible: Bools) -> tup
     tie = np.where(eligible, priority, -np.inf)
     order = np.lexsort((_by_text(bids.ids), -tie, -contest, slot_rank[bids.slot]))
     ordered_slot = bids.slot[order]
-    positions = np.arange(len(order))
-    starts = np.flatnonzero(np.diff(ordered_slot, prepend=-1))
-    first = np.repeat(starts, np.diff(starts, append=len(order)))
-    rank = np.zeros(len(order), dtype=np.intp)
-    rank[order] = positions - first + 1
+    begins = np.ones(len(order), dtype=np.bool_)
+    np.not_equal(ordered_slot[1:], ordered_slot[:-1], out=begins[1:])
+    first = np.flatnonzero(begins)[np.cumsum(begins) - 1]
+    rank = np.empty(len(order), dtype=np.intp)
+    rank[order] = np.arange(1, len(order) + 1) - first
     rank[~eligible] = 0
     return order, rank
 

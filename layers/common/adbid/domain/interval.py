@@ -26,6 +26,7 @@ PAYMENT_VARIATION = 1.0
 SMALLEST_SHAPE = 0.3
 """Below, the approximation ends; there most of a Gamma's mass lies at 0, and its far tail hardly moves."""
 
+_FEW = 8
 _NOTHING = 1e-100  # what has decayed to less would overflow as a divisor
 _NORMAL = NormalDist()
 _cdf = np.vectorize(_NORMAL.cdf, otypes=[np.float64])
@@ -44,15 +45,44 @@ def effective_payments(
     A level's prior is as uncertain as its parent (1 / parent's payments) and as levels differ from their
     parents (1 / payments that the strength is worth): relative variances of factors add up.
     """
+    if payments.shape[1] <= _FEW:
+        rows = zip(payments.T.tolist(), exposure.T.tolist(), present.T.tolist(), strict=True)
+        known = strengths.tolist()
+        return np.array([_effective_payments_of(paid, shown, known, here) for paid, shown, here in rows])
     payments, exposure = own(payments), own(exposure)
     total: Array = payments[0].astype(np.float64)
     rate = _ratio(payments[0], exposure[0])
-    for level in range(1, len(payments)):
+    for level in (1 + np.flatnonzero(present[1:].any(axis=1))).tolist():
         lent = strengths[level] * rate
         prior = _ratio(total * lent, total + lent)
         total = np.where(present[level], prior + payments[level], total)
         rate = np.where(present[level], (payments[level] + lent) / (exposure[level] + strengths[level]), rate)
     return total
+
+
+def _effective_payments_of(
+    payments: list[float], exposure: list[float], strengths: list[float], present: list[bool]
+) -> float:
+    """The same for one row, to the bit: a few rows are done before arrays get going."""
+    payments, exposure = _own_of(payments), _own_of(exposure)
+    total = payments[0]
+    rate = payments[0] / exposure[0] if exposure[0] > _NOTHING else 0.0
+    for level in range(1, len(payments)):
+        if present[level]:
+            lent = strengths[level] * rate
+            both = total + lent
+            total = (total * lent / both if both > _NOTHING else 0.0) + payments[level]
+            rate = (payments[level] + lent) / (exposure[level] + strengths[level])
+    return total
+
+
+def _own_of(sums: list[float]) -> list[float]:
+    """`posterior.own` of one row."""
+    left, finer = [0.0] * len(sums), 0.0
+    for level in range(len(sums) - 1, -1, -1):
+        left[level] = max(sums[level] - finer, 0.0)
+        finer = max(sums[level], finer)
+    return left
 
 
 def gamma_shape(payments: ArrayLike, variation: float = PAYMENT_VARIATION) -> Array:

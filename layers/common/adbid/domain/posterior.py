@@ -5,6 +5,8 @@ conversions per click) share one formula: (successes + k · parent) / (trials + 
 strength in trials (Gelman et al., *Bayesian Data Analysis*, 3rd ed., ch. 2 and 5).
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -42,8 +44,8 @@ def own(sums: Array) -> Array:
     are looked past. Never negative: sums that should cancel differ by rounding.
     """
     left = np.empty_like(sums)
-    finer: Array | float = 0.0
-    for level in range(len(sums) - 1, -1, -1):
+    finer = left[-1] = sums[-1]
+    for level in range(len(sums) - 2, -1, -1):
         np.subtract(sums[level], finer, out=left[level])
         finer = np.maximum(sums[level], finer)
     return np.maximum(left, 0.0, out=left)
@@ -54,7 +56,7 @@ def prior_variances(strengths: Array, trials: Array) -> Array:
 
     strengths: [levels, ...], the root's first; trials: the sums [levels, ..., rows], 0 where skipped.
     """
-    variances: Array = np.where(trials > 0, 1.0 / strengths[..., None], 0.0)
+    variances: Array = (trials > 0) * (1.0 / strengths[..., None])
     variances[0] = 1.0 / strengths[0, ..., None]
     return variances
 
@@ -63,15 +65,26 @@ def update(mean: Array, variance: Array, successes: Array, trials: Array) -> tup
     """Mean and variance after evidence. Variances are in units of one trial's: 1 / variance is k, the trials
     that the mean is worth. The answer is (successes + k · mean) / (trials + k), worth trials + k.
     """
-    growth = 1.0 + variance * trials
-    return (mean + variance * successes) / growth, variance / growth
+    growth = variance * trials
+    growth += 1.0
+    updated = variance * successes
+    updated += mean
+    updated /= growth
+    return updated, variance / growth
 
 
-def chain(successes: Array, trials: Array, variances: Array, root: Array) -> tuple[Array, Array]:
+def chain(
+    successes: Array,
+    trials: Array,
+    variances: Array,
+    root: Array,
+    informed: Sequence[bool] | None = None,
+) -> tuple[Array, Array]:
     """Posterior means down a hierarchy, coarse to fine, and the variance of what each level expected.
 
     successes, trials: each level's `own`; variances: `prior_variances`; all [levels, ..., rows].
-    root: [..., rows], the mean above the first level. Returns means and prior variances, [levels, ..., rows].
+    root: [..., rows], the mean above the first level. informed: at which levels there is any evidence at all
+    (default: all). Returns means and prior variances, [levels, ..., rows].
 
     What is known above is worth k trials, with 1 / k = 1 / strength + 1 / (trials that the parent's own mean
     is worth): variances add up on the way down, so a parent known from five impressions lends no more than
@@ -81,7 +94,8 @@ def chain(successes: Array, trials: Array, variances: Array, root: Array) -> tup
     means, expected = np.empty_like(successes), np.empty_like(successes)
     mean, variance = root, np.zeros_like(root)
     for level in range(len(successes)):
-        prior = np.add(variance, variances[level], out=expected[level])
-        mean, variance = update(mean, prior, successes[level], trials[level])
+        variance = np.add(variance, variances[level], out=expected[level])
+        if informed is None or informed[level]:
+            mean, variance = update(mean, variance, successes[level], trials[level])
         means[level] = mean
     return means, expected

@@ -1,6 +1,7 @@
 """The quality lift: what placement, partner, device, creative and hour add to what a cell already knows."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ class Quality:
 
     parts: Array
 
-    @property
+    @cached_property
     def factor(self) -> Array:
         """[rows]."""
         product: Array = self.parts.prod(axis=1)

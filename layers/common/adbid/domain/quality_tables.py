@@ -24,13 +24,17 @@ HOURS = 24
 
 def score_bins(scores: Array) -> NDArray[np.intp]:
     """[n]: the bin of each score from 0 to 1, `SCORE_BINS` where it is unknown (NaN)."""
-    known = np.clip(np.nan_to_num(scores) * SCORE_BINS, 0, SCORE_BINS - 1)
-    return np.where(np.isnan(scores), SCORE_BINS, known).astype(np.intp)
+    bins = np.minimum(scores * SCORE_BINS, SCORE_BINS - 1)  # which lets NaN through
+    np.maximum(bins, 0.0, out=bins)
+    bins[np.isnan(bins)] = SCORE_BINS
+    return bins.astype(np.intp)
 
 
 def hour_bins(hours: Array) -> NDArray[np.intp]:
     """[n]: the hour, `HOURS` where it is unknown (NaN)."""
-    return np.where(np.isnan(hours), HOURS, np.nan_to_num(hours)).astype(np.intp)
+    bins = hours.copy()
+    bins[np.isnan(bins)] = HOURS
+    return bins.astype(np.intp)
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, time, timedelta, tzinfo
 from decimal import Decimal
 from typing import Literal
 
-Granularity = Literal["hour", "day"]
+from adbid.domain.decay import QUARTER, quarter_hour
 
-_HOUR = timedelta(hours=1)
+Granularity = Literal["hour", "day"]
 
 
 @dataclass(frozen=True)
@@ -56,12 +56,24 @@ def points(slices: Iterable[Slice], granularity: Granularity, zone: tzinfo) -> l
     return [Point(at.astimezone(zone), currency, *sums[at, currency]) for at, currency in sorted(sums)]
 
 
-def has_whole_hours(since: datetime, until: datetime, zone: tzinfo) -> bool:
-    """Whether the hours of `zone` start with UTC's throughout [since, until)."""
-    at = since
-    while at < until + timedelta(days=1):
-        offset = at.astimezone(zone).utcoffset()
-        if offset is None or offset % _HOUR:
-            return False
-        at += timedelta(days=1)
-    return True
+def offsets(since: datetime, until: datetime, zone: tzinfo) -> list[tuple[datetime, timedelta]]:
+    """By how much `zone` is ahead of UTC for the quarter hours of [since, until): each amount with the
+    quarter hour, in UTC, from which on it no longer holds."""
+    found = []
+    at, last = quarter_hour(since), quarter_hour(until) + QUARTER
+    ahead = _ahead(at, zone)
+    while at < last:
+        end = min(at + timedelta(days=1), last)
+        if _ahead(end, zone) != ahead:
+            early, late = at, end
+            while late - early > QUARTER:
+                middle = quarter_hour(early + (late - early) / 2)
+                early, late = (middle, late) if _ahead(middle, zone) == ahead else (early, middle)
+            found.append((late, ahead))
+            end, ahead = late, _ahead(late, zone)
+        at = end
+    return [*found, (last, ahead)]
+
+
+def _ahead(at: datetime, zone: tzinfo) -> timedelta:
+    return at.astimezone(zone).utcoffset() or timedelta()

@@ -4,6 +4,7 @@ Evidence is the array [rows, levels, half-lives, measures] of decayed sums of `d
 `decay.MEASURES` over the cells of `context.LEVELS`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -123,17 +124,23 @@ class LongRun(Response):
     """The long-run rates, with what the recent chain needs to take them further.
 
     successes, trials: each level's own evidence (`posterior.own`); variances: of what each level expected
-    from above (`posterior.chain`), all [levels, targets, rows]; root: [targets, rows].
+    from above (`posterior.chain`), all [levels, targets, rows]; root: [targets, rows]. informed: the levels
+    at which any row has evidence.
     """
 
     successes: Array
     trials: Array
     variances: Array
     root: Array
+    informed: Sequence[bool]
 
 
 def sums(evidence: Array, half_life: NDArray[np.intp]) -> Array:
     """[levels, 2, targets, rows]: successes and trials in `evidence` at each target's half-life."""
+    planes = evidence.transpose(2, 3, 1, 0)  # [half-lives, measures, levels, rows]
+    if planes.flags.c_contiguous:
+        chosen = planes.reshape(-1, *planes.shape[2:]).take(half_life * len(MEASURES) + _COUNTED, axis=0)
+        return np.ascontiguousarray(chosen.transpose(2, 0, 1, 3))
     measures = evidence[:, :, half_life, _COUNTED]  # [rows, levels, 2, targets]
     return np.ascontiguousarray(measures.transpose(1, 2, 3, 0))
 
@@ -156,6 +163,7 @@ def respond(evidence: Array, parameters: ResponseParameters, priors: OperatorPri
     root = roots(successes, trials)
     variances = prior_variances(parameters.strength_array.T, known[:, 1])
     left = own(known)
+    informed = known.any(axis=(1, 2, 3)) if priors is None else np.ones(len(known), dtype=np.bool_)
     if priors is not None:
         # A prior set by people replaces what is known above it: its mean, its strength, and it doesn't decay.
         # Added as evidence, with nothing known above, it needs no second formula.
@@ -163,7 +171,7 @@ def respond(evidence: Array, parameters: ResponseParameters, priors: OperatorPri
         left[:, 0, 0] += priors.clicks
         left[:, 1, 0] += priors.impressions
     successes, trials = left[:, 0], left[:, 1]
-    means, expected = chain(successes, trials, variances, root)
+    means, expected = chain(successes, trials, variances, root, informed.tolist())
     if unknown.any():
         np.copyto(means[:, 2:], np.nan, where=unknown)
-    return LongRun(means.transpose(1, 0, 2), successes, trials, expected, root)
+    return LongRun(means.transpose(1, 0, 2), successes, trials, expected, root, informed.tolist())

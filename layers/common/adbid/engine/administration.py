@@ -4,8 +4,6 @@ A change and its audit entry are one transaction; the feature cache is refreshed
 cache that cannot be reached does not undo a change: what it holds is at most 300 s old.
 """
 
-import base64
-import binascii
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -14,13 +12,14 @@ from decimal import Decimal
 from typing import Any, Generic, TypeVar, cast
 from uuid import uuid4
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from adbid.data import catalog, tables
+from adbid.data import audit, catalog, tables
 from adbid.data.cache import FeatureCache, brand_key, partner_key, slot_key
 from adbid.data.catalog import BRAND, PARTNER, PRIOR, SLOT, STRATEGY, Brand, Item, Kind
 from adbid.data.database import Database
+from adbid.domain.cursor import cursor_after, read_cursor
 from adbid.domain.errors import (
     Conflict,
     FieldError,
@@ -82,11 +81,11 @@ class Administration:
 
     def list(self, kind: Kind[T], *, cursor: str | None, limit: int) -> Page[T]:
         """The next `limit` objects after `cursor`. Raises Invalid for a cursor of another list."""
-        after = _after(kind, cursor)
+        after = read_cursor(kind.name, cursor)
         with self._database.read() as connection:
             items = catalog.page(connection, kind, after=after, limit=limit + 1)
         more = len(items) > limit
-        return Page(items[:limit], _cursor(kind, items[limit - 1]) if more else None)
+        return Page(items[:limit], cursor_after(kind.name, items[limit - 1].id) if more else None)
 
     def create(self, kind: Kind[T], values: Mapping[str, Any], actor: Actor) -> T:
         """A new object; without an `id` in `values` one is made.
@@ -172,17 +171,9 @@ class Administration:
     ) -> None:
         item = after or before
         assert item is not None
-        connection.execute(
-            insert(tables.audit_log).values(
-                occurred_at=self._clock(),
-                actor=actor.subject[:255],
-                request_id=actor.request_id[:128],
-                kind=kind.name,
-                object_id=item.id,
-                action=action,
-                old_value=before and _document(before),
-                new_value=after and _document(after),
-            )
+        old, new = (None if one is None else _document(one) for one in (before, after))
+        audit.add(
+            connection, self._clock(), actor.subject, actor.request_id, kind.name, item.id, action, old, new
         )
 
     def _publish(self, kind: Kind[T], before: T | None, after: T | None) -> None:
@@ -271,21 +262,3 @@ def _value(value: Any) -> Any:
     if isinstance(value, Decimal):
         return format_money(value)
     return value.isoformat() if isinstance(value, datetime) else value
-
-
-def _cursor(kind: Kind[T], last: T) -> str:
-    return base64.urlsafe_b64encode(f"{kind.name}\n{last.id}".encode()).decode().rstrip("=")
-
-
-def _after(kind: Kind[T], cursor: str | None) -> str:
-    """The id a page starts after; "" at the beginning."""
-    if cursor is None:
-        return ""
-    try:
-        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
-        name, after = text.split("\n")
-    except (ValueError, binascii.Error):
-        name, after = "", ""
-    if name != kind.name or not after:
-        raise Invalid("invalid_cursor", "this is no cursor of a list of this kind", property="cursor")
-    return after

@@ -1,6 +1,6 @@
 """A batch of events, gone through one by one: what is known of each, what it changes, and what it is told."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -109,6 +109,11 @@ class Batch:
             return rejected(event.event_id, why)
         self._hashes[event.key] = body_hash
         return Result(event.event_id, "accepted")
+
+    @property
+    def brands(self) -> Iterable[BrandFeatures]:
+        """The brands it names."""
+        return self._catalog.brands.values()
 
     def cells(self) -> dict[Cell, Totals]:
         """What the totals gain."""

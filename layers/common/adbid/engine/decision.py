@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,7 @@ class Decision:
 
     def ended(self, evaluation: Evaluation) -> "Decision":
         """As the ledger left it."""
-        refused = any(LEDGER_UNAVAILABLE in codes for codes in evaluation.reasons)
+        refused = LEDGER_UNAVAILABLE in chain.from_iterable(evaluation.reasons)
         degraded = (*self.degraded, LEDGER_UNAVAILABLE) if refused else self.degraded
         return replace(self, evaluation=evaluation, degraded=degraded)
 
@@ -55,6 +56,8 @@ def pack(decision: Decision) -> bytes:
     lifted = bool((parts != 1.0).any())
     columns = [getattr(evaluation, name) for name in _NUMBERS] + [getattr(decision, name) for name in _PRICES]
     explained = decision.explanations
+    shared = {id(one): one for one in decision.strategies.values()}
+    places = dict(zip(shared, range(len(shared)), strict=True))
     about = {
         "id": decision.id,
         "model_version": decision.model_version,
@@ -63,7 +66,8 @@ def pack(decision: Decision) -> bytes:
         "slot": decision.offers.slot.tolist(),
         "slots": decision.offers.slot_ids,
         "brands": decision.brand_ids,
-        "strategies": decision.strategies,
+        "strategies": list(shared.values()),
+        "strategy": {brand: places[id(one)] for brand, one in decision.strategies.items()},
         "picks": decision.picks,
         "assumed": evaluation.assumed_revenue,
         "reasons": evaluation.reasons,
@@ -93,7 +97,7 @@ def unpack(record: bytes) -> Decision:
         degraded=tuple(about["degraded"]),
         offers=Bids(about["bids"], np.array(about["slot"], dtype=np.intp), about["slots"], amount, pricing),
         brand_ids=about["brands"],
-        strategies=about["strategies"],
+        strategies={brand: about["strategies"][place] for brand, place in about["strategy"].items()},
         picks=about["picks"],
         evaluation=Evaluation(
             **{name: named[name] for name in _NUMBERS},

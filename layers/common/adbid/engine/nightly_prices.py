@@ -13,24 +13,20 @@ from numpy.typing import NDArray
 from adbid.data import catalog, duals, windows
 from adbid.data.database import Database
 from adbid.data.duals import Night, Shown
-from adbid.data.hot import HotStore, Place
+from adbid.data.hot import HotStore
 from adbid.domain.context import context_of
 from adbid.domain.duals import Duals, guarded_target
 from adbid.domain.entities import BrandFeatures
-from adbid.domain.errors import Unavailable
 from adbid.domain.ledger import budget_day
 from adbid.domain.planning import Goals, Opportunities, recency_weights, solve
-from adbid.domain.quality import apply_quality_factors
 from adbid.domain.steering_step import UNSEEN_DAYS
-from adbid.engine.rows import rows_of
+from adbid.engine.worth import worth_of
 from adbid.ml.model import Model
 
 Array = NDArray[np.float64]
 
 RECENT_DAYS = 7
 """How many past days an expected one is made of, and the window that slack is counted over."""
-
-_PLACES_AT_ONCE = 1_000
 
 
 class NightlyPrices:
@@ -80,31 +76,11 @@ class NightlyPrices:
         age = np.array([float(row.age) for row in rows])
         shown = np.array([float(row.impressions) for row in rows])
         amount = shown * recency_weights(age, np.ones(len(rows), dtype=np.bool_))
-        revenue, cost = self._worth(rows, now)
-        return Opportunities(brand, slot, amount, revenue, cost, np.bincount(slot, amount), len(ids))
-
-    def _worth(self, rows: Sequence[Shown], now: datetime) -> tuple[Array, Array]:
-        """Revenue and cost per impression of each row, 0 where unknown."""
         nowhere = context_of({})
-        places: list[Place] = list(
-            dict.fromkeys([(row.brand_id, row.partner_id, row.slot_id, nowhere) for row in rows])
-        )
-        worth: dict[Place, tuple[float, float]] = {}
-        for start in range(0, len(places), _PLACES_AT_ONCE):
-            some = places[start : start + _PLACES_AT_ONCE]
-            hot = self._store.read(some, now)
-            if hot.evidence is None:
-                raise Unavailable("counters_unavailable", "The sums in Redis cannot be had right now.")
-            model, _ = self._models(hot.model)
-            prediction = model.predict(rows_of(some, [""] * len(some), hot, now), hot.evidence, hot.priors)
-            revenue = prediction.revenue
-            if revenue is None:
-                revenue = apply_quality_factors(prediction.response.revenue, prediction.quality)
-            cost = prediction.response.cost
-            pairs = zip(np.nan_to_num(revenue).tolist(), np.nan_to_num(cost).tolist(), strict=True)
-            worth.update(zip(some, pairs, strict=True))
-        found = np.array([worth[row.brand_id, row.partner_id, row.slot_id, nowhere] for row in rows])
-        return found[:, 0], found[:, 1]
+        places = [(row.brand_id, row.partner_id, row.slot_id, nowhere) for row in rows]
+        worth = worth_of(places, self._store, self._models, now)
+        revenue, cost = np.array([worth[place] for place in places]).T
+        return Opportunities(brand, slot, amount, revenue, cost, np.bincount(slot, amount), len(ids))
 
 
 def _goals(brands: Sequence[BrandFeatures], past: Sequence["windows.Window | None"]) -> tuple[Goals, Array]:

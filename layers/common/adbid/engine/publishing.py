@@ -128,15 +128,16 @@ class Publisher:
         self._database.transaction(lambda connection: model_versions.promote(connection, version))
 
     def serving(self) -> str | None:
-        """The version that decisions are made with; None for the packaged one. Raises Unavailable."""
-        return _named(self._pointer())
+        """The version that decisions are made with, or will be once Redis holds it again.
+
+        None for the packaged one. Raises Unavailable.
+        """
+        return _named(self._stored(self._pointer()))
 
     def restore(self) -> str | None:
         """Puts back into Redis what was published last, where it was lost; the version that serves then."""
         expected = self._pointer()
-        stored = expected if _named(expected) else None
-        if stored is None and self._files is not None:
-            stored = self._files.current()
+        stored = self._stored(expected)
         if stored is None:
             return None
         pointer = Pointer.parse(stored)
@@ -144,6 +145,12 @@ class Publisher:
         read_model(pointer, blob)
         self._serve(pointer, blob, expected)
         return pointer.version
+
+    def _stored(self, pointer: bytes | None) -> bytes | None:
+        """`pointer`, which Redis holds; where that was lost, what the files say serves."""
+        if _named(pointer) is None and self._files is not None:
+            return self._files.current()
+        return pointer if _named(pointer) else None
 
     def _take_back(self, row: VersionRow, reason: str, expected: bytes | None) -> None:
         """Says of a version that it never served, and which one does."""

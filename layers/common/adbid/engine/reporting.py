@@ -9,14 +9,14 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from adbid.data import catalog, history
+from adbid.data import catalog, evidence, reports
 from adbid.data.database import Database
-from adbid.data.history import Scope, Totals
 from adbid.data.hot import Hot, HotStore, Place
+from adbid.data.reports import Scope, Totals
 from adbid.domain.errors import Invalid, NotFound
 from adbid.domain.interval import credible_interval, gamma_shape
 from adbid.domain.quality import apply_quality_factors
-from adbid.domain.reporting import Granularity, Point, has_whole_hours, local_start, points
+from adbid.domain.reporting import Granularity, Point, local_start, points
 from adbid.engine.rows import payments_behind, rows_of
 from adbid.ml.model import Model
 
@@ -89,7 +89,7 @@ class RoasReport:
 
 
 class Reporting:
-    """Answers the reports, from the sums in Redis and the rows in MySQL. `models` as in `ScoringEngine`."""
+    """Answers the reports, from the sums in Redis and those in MySQL. `models` as in `ScoringEngine`."""
 
     def __init__(
         self,
@@ -124,24 +124,24 @@ class Reporting:
                 raise _unknown(kind, one)
         viewer.check_slot(slot_id, hot.slots[slot_id].partner_id)
         with self._database.read() as connection:
-            totals = history.observed(connection, place, since, until)
+            totals = reports.observed(connection, place, since, until)
         model, _ = self._models(hot.model)
         predicted = self._predict(model, place, hot, now)
         return RoasReport(predicted, hot.brands[brand_id].target_roas, model.version, since, until, totals)
 
     def _predict(self, model: Model, place: Place, hot: Hot, now: datetime) -> Predicted:
         path = (hot.brands[place[0]].vertical, *place)
-        evidence = hot.evidence
-        if evidence is None:  # Redis is down or has lost the sums
+        known = hot.evidence
+        if known is None:  # Redis is down or has lost the sums
             with self._database.read() as connection:
-                evidence = history.evidence_before(connection, [path], now)
-        prediction = model.predict(rows_of([place], [""], hot, now), evidence, hot.priors)
+                known = evidence.evidence_before(connection, [path], now)
+        prediction = model.predict(rows_of([place], [""], hot, now), known, hot.priors)
         expected = prediction.revenue
         if expected is None:
             expected = apply_quality_factors(prediction.response.revenue, prediction.quality)
         revenue, cost = float(expected[0]), float(prediction.response.cost[0])
         roas = revenue / cost if cost > 0.0 else float("nan")
-        payments = payments_behind(evidence, [path], model.parameters.response)
+        payments = payments_behind(known, [path], model.parameters.response)
         low, high = credible_interval(roas, gamma_shape(payments[0]), LEVEL)
         bounds = (float(low), float(high)) if np.isfinite([low, high]).all() else (None, None)
         return Predicted(_known(revenue), _known(cost), _known(roas), *bounds)
@@ -184,8 +184,7 @@ class Reporting:
                 if slot is None:
                     raise _unknown("slot", slot_id)
                 viewer.check_slot(slot_id, slot.partner_id)
-            quarters = not has_whole_hours(since, until, zone)
-            slices = history.slices(connection, scope, since, until, quarters=quarters)
+            slices = reports.slices(connection, scope, since, until, granularity, zone)
         return points(slices, granularity, zone)
 
 

@@ -22,24 +22,21 @@ _IMPRESSIONS, _CLICKS, _CONVERSIONS = (MEASURES.index(m) for m in ("impressions"
 
 
 def rows_of(places: Sequence[Place], pricing_models: Sequence[str], hot: Hot, at: datetime) -> Rows:
-    """One row per place; a pricing model is "" where there is no bid. What isn't known is "" or NaN."""
-    unknown = float("nan")
-    brands = [hot.brands.get(place[0]) for place in places]
-    partners = [hot.partners.get(place[1]) for place in places]
-    slots = [hot.slots.get(place[2]) for place in places]
-    columns: dict[str, Sequence[str]] = {
-        "vertical": [brand.vertical if brand else "" for brand in brands],
-        "brand": [place[0] for place in places],
-        "partner": [place[1] for place in places],
-        "slot": [place[2] for place in places],
-        "pricing_model": pricing_models,
-    }
-    for depth, dimension in enumerate(CONTEXT_DIMENSIONS):
-        columns[dimension] = [place[3][depth] for place in places]
+    """One row per place, those of `hot`; a pricing model is "" where there is no bid. What isn't known is ""
+    or NaN."""
+    brands, partners, slots, contexts = zip(*places, strict=True)
+    verticals = {brand_id: brand.vertical for brand_id, brand in hot.brands.items()}
     return Rows(
-        columns,
-        placement_score=np.array([slot.placement_score if slot else unknown for slot in slots]),
-        partner_quality=np.array([partner.quality if partner else unknown for partner in partners]),
+        {
+            "vertical": [verticals.get(brand, "") for brand in brands],
+            "brand": brands,
+            "partner": partners,
+            "slot": slots,
+            "pricing_model": pricing_models,
+            **dict(zip(CONTEXT_DIMENSIONS, zip(*contexts, strict=True), strict=True)),
+        },
+        placement_score=hot.numbers.placement_score,
+        partner_quality=hot.numbers.partner_quality,
         at=at,
     )
 

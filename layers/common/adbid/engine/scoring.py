@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import cached_property
 from hashlib import blake2b
 from typing import Protocol
 
@@ -12,15 +13,17 @@ from redis.exceptions import RedisError
 
 from adbid.data.hot import Hot, HotStore, Place
 from adbid.data.ledger import Ledger, Outcome
-from adbid.domain.context import LEVELS, context_of
+from adbid.domain.context import LEVELS
 from adbid.domain.decay import HALF_LIVES_DAYS, MEASURES
 from adbid.domain.errors import Unavailable
-from adbid.domain.evaluation import Contests, Evaluation, evaluate_bids
+from adbid.domain.evaluation import Bids, Contests, Evaluation, evaluate_bids
+from adbid.domain.exploration import chances_of
 from adbid.domain.ledger import LEDGER_UNAVAILABLE, Candidate
+from adbid.engine.bundle import Bid, Bundle
 from adbid.engine.decision import Decision, pack, settled, unpack
 from adbid.engine.reserving import candidates_of, fingerprint, refusals, without_ledger
 from adbid.engine.rows import rows_of
-from adbid.engine.terms import Bid, draws_of, offers_of, picks_of, strategies_of, terms_of
+from adbid.engine.terms import draws_of, picks_of, strategies_of, terms_of
 from adbid.ml.explain_prediction import explain_prediction
 from adbid.ml.model import Model
 
@@ -46,6 +49,31 @@ def decision_id(caller: str, request_id: str) -> str:
     return blake2b(f"{caller}\x1f{request_id}".encode(), digest_size=16).hexdigest()
 
 
+class _Early:
+    """What can be worked out of a bundle before anything is known about it: while Redis is at work."""
+
+    def __init__(self, bundle: Bundle, decision: str, explain: bool) -> None:
+        self._bundle = bundle
+        self._decision = decision
+        self._explain = explain
+
+    @cached_property
+    def offers(self) -> Bids:
+        return self._bundle.offers()
+
+    @cached_property
+    def chances(self) -> NDArray[np.float64]:
+        return chances_of(self._decision, self._bundle.ids)
+
+    @cached_property
+    def fingerprint(self) -> bytes:
+        return fingerprint(self._bundle, self._explain)
+
+    def work_out(self) -> None:
+        """All of it, unless it was done before."""
+        _ = self.offers, self.chances, self.fingerprint
+
+
 class ScoringEngine:
     """Scores bundles against the current state of the world.
 
@@ -67,7 +95,7 @@ class ScoringEngine:
 
     def score(
         self,
-        bids: Sequence[Bid],
+        bids: Sequence[Bid] | Bundle,
         *,
         decision: str,
         now: datetime,
@@ -85,18 +113,20 @@ class ScoringEngine:
         outside `visible_partners` (None: all are visible) are unknown to this caller. `model` is used
         instead of the current one where given: a candidate shows how it would answer.
         """
-        places: list[Place] = [(b["brand_id"], b["partner_id"], b["slot_id"], context_of(b)) for b in bids]
-        hot = self._store.read(places, now)
+        bundle = bids if isinstance(bids, Bundle) else Bundle.of(bids)
+        places = bundle.places
+        early = _Early(bundle, decision, explain)
+        hot = self._store.read(places, now, early.work_out)
         evidence, degraded = self._evidence(hot, places, now, at)
         if model is None:
             model, missing = self._models(hot.model)
             degraded = (*degraded, *missing)
         prediction = model.predict(
-            rows_of(places, [bid["pricing_model"] for bid in bids], hot, at or now), evidence, hot.priors
+            rows_of(places, bundle.pricing_models, hot, at or now), evidence, hot.priors
         )
-        picks = picks_of(bids, hot, decision) if explore else [None] * len(bids)
-        draws = draws_of(bids, places, picks, hot, evidence, decision, model)
-        terms = terms_of(bids, hot, picks, draws, visible_partners)
+        picks = picks_of(early.chances, hot) if explore else [None] * len(bundle)
+        draws = draws_of(bundle, places, picks, hot, evidence, decision, model)
+        terms = terms_of(bundle, hot, picks, draws, visible_partners)
         made: Decision | None = None
         outcome: Outcome | None = None
 
@@ -106,8 +136,8 @@ class ScoringEngine:
                 id=decision,
                 model_version=model.version,
                 degraded=(*degraded, "no_revenue_data") if evaluation.assumed_revenue else degraded,
-                offers=offers,
-                brand_ids=[bid["brand_id"] for bid in bids],
+                offers=early.offers,
+                brand_ids=bundle.brand_ids,
                 strategies=strategies_of(hot),
                 lambda_=terms.lambda_,
                 weight=terms.weight,
@@ -120,13 +150,12 @@ class ScoringEngine:
             )
             if at is not None:
                 return {}
-            candidates = candidates_of(bids, hot, contests, evaluation.cost, now)
-            outcome = self._ask(made, candidates, fingerprint(bids, explain), now, dry_run)
+            candidates = candidates_of(bundle, hot, contests, evaluation.cost, now)
+            outcome = self._ask(made, candidates, early.fingerprint, now, dry_run)
             return {} if outcome.stored else refusals(contests, outcome)
 
-        offers = offers_of(bids)
         evaluation = evaluate_bids(
-            offers, terms, prediction.response, prediction.quality, prediction.revenue, reserve
+            early.offers, terms, prediction.response, prediction.quality, prediction.revenue, reserve
         )
         assert made is not None
         if outcome is not None and outcome.stored:

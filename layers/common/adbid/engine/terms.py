@@ -1,4 +1,5 @@
-"""A bundle as the auction takes it: what is offered, and on which terms each bid stands."""
+"""On which terms each bid of a bundle stands: its brand's strategy and prices, its slot, and whether it is
+picked to probe or to explore."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,129 +8,129 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adbid.data.hot import Hot, Place
-from adbid.data.steering import NEUTRAL
-from adbid.domain.evaluation import Bids, Terms
-from adbid.domain.exploration import Pick, pick, thompson_draw
+from adbid.domain.evaluation import Terms
+from adbid.domain.exploration import Pick, picks, thompson_draw
 from adbid.domain.interval import gamma_shape
-from adbid.domain.pricing import PricingModel
+from adbid.engine.bundle import Bundle
 from adbid.engine.rows import payments_behind
 from adbid.ml.model import Model
 
-Bid = Mapping[str, Any]
-"""One bid as the API's schema describes it (`functions.score.models.Bid`)."""
+Bools = NDArray[np.bool_]
+
+_SHOWN = ("id", "name", "multiplier")
 
 
-def offers_of(bids: Sequence[Bid]) -> Bids:
-    slots: dict[str, int] = {}
-    slot = [slots.setdefault(bid["slot_id"], len(slots)) for bid in bids]
-    return Bids(
-        ids=[bid["id"] for bid in bids],
-        slot=np.array(slot, dtype=np.intp),
-        slot_ids=list(slots),
-        amount=np.array([float(bid["amount"]) for bid in bids]),
-        pricing=np.array([PricingModel[bid["pricing_model"]] for bid in bids], dtype=np.intp),
-    )
-
-
-def picks_of(bids: Sequence[Bid], hot: Hot, decision: str) -> list[Pick | None]:
-    shares = {
-        brand_id: (brand.strategy.probe_share, brand.strategy.exploration_share)
-        for brand_id, brand in hot.brands.items()
-    }
-    return [pick(decision, bid["id"], *shares.get(bid["brand_id"], (0.0, 0.0))) for bid in bids]
+def picks_of(chances: NDArray[np.float64], hot: Hot) -> list[Pick | None]:
+    """Which bids probe or explore, by their chances and the shares that their brands' strategies set."""
+    return picks(chances, hot.numbers.probe_share, hot.numbers.exploration_share)
 
 
 def draws_of(
-    bids: Sequence[Bid],
+    bundle: Bundle,
     places: Sequence[Place],
-    picks: Sequence[Pick | None],
+    picked: Sequence[Pick | None],
     hot: Hot,
     evidence: NDArray[np.float64],
     decision: str,
     model: Model,
 ) -> NDArray[np.float64]:
     """What each bid's scored revenue is multiplied with: a draw from its posterior where it explores."""
-    draws = np.ones(len(bids))
-    exploring = [place for place, one in enumerate(picks) if one == "exploration"]
-    if exploring:
+    draws = np.ones(len(bundle))
+    if "exploration" in picked:
+        exploring = [place for place, one in enumerate(picked) if one == "exploration"]
         paths = [(hot.brands[places[place][0]].vertical, *places[place]) for place in exploring]
         shapes = gamma_shape(payments_behind(evidence[exploring], paths, model.parameters.response))
         for place, shape in zip(exploring, shapes.tolist(), strict=True):
-            draws[place] = thompson_draw(decision, bids[place]["id"], shape)
+            draws[place] = thompson_draw(decision, bundle.ids[place], shape)
     return draws
 
 
 def terms_of(
-    bids: Sequence[Bid],
+    bundle: Bundle,
     hot: Hot,
-    picks: Sequence[Pick | None],
+    picked: Sequence[Pick | None],
     draws: NDArray[np.float64],
     visible_partners: frozenset[str] | None,
 ) -> Terms:
     """What is known of each bid's brand, partner and slot, as arrays."""
-    unknown = float("nan")
-    flags: list[tuple[bool, ...]] = []
-    numbers: list[tuple[float, ...]] = []
-    prices = {
-        brand_id: (one.lambda_(brand.target_roas), one.weight, one.mu)
-        for brand_id, brand in hot.brands.items()
-        for one in (hot.steering.get(brand_id, NEUTRAL),)
-    }
-    for bid, picked in zip(bids, picks, strict=True):
-        brand = hot.brands.get(bid["brand_id"])
-        slot = hot.slots.get(bid["slot_id"])
-        partner_id, currency = bid["partner_id"], bid["currency"]
-        seen = partner_id in hot.partners and (visible_partners is None or partner_id in visible_partners)
-        # A slot of a partner that the caller may not see doesn't exist for it, and nothing is said about it.
-        open_slot = slot is not None and (slot.partner_id is None or (seen and slot.partner_id == partner_id))
-        lambda_, weight, mu = prices[brand.id] if brand else (0.0, 1.0, 0.0)
-        if picked == "probe":  # scored without the price of the ROAS target
-            lambda_, weight = mu, 1.0
-        flags.append(
-            (
-                brand is None,
-                not seen,
-                not open_slot,
-                brand is not None and brand.status == "paused",
-                brand is not None and brand.currency != currency,
-                open_slot and slot is not None and slot.currency != currency,
-                picked is not None,
-            )
-        )
-        numbers.append(
-            (
-                brand.strategy.multiplier if brand else unknown,
-                brand.strategy.priority if brand else unknown,
-                brand.target_roas if brand else unknown,
-                float(slot.floor) if slot else unknown,
-                lambda_,
-                weight,
-                mu,
-            )
-        )
-    flag = np.array(flags, dtype=np.bool_).T
-    number = np.array(numbers, dtype=np.float64).T
+    numbers = hot.numbers
+    unknown_brand = np.isnan(numbers.multiplier)
+    seen = ~np.isnan(numbers.partner_quality)
+    if visible_partners is not None:
+        seen &= _flags([partner in visible_partners for partner in bundle.partner_ids])
+    open_slot = _open_slots(bundle, hot, seen)
+    lambda_, weight, mu = (
+        (numbers.nu * numbers.target_roas * numbers.caution + numbers.mu) / (1.0 + numbers.nu),
+        1.0 + numbers.nu,
+        numbers.mu,
+    )
+    if unknown_brand.any():
+        lambda_, mu = (np.where(unknown_brand, 0.0, price) for price in (lambda_, mu))
+        weight = np.where(unknown_brand, 1.0, weight)
+    if "probe" in picked:  # scored without the price of the ROAS target
+        probing = _flags([one == "probe" for one in picked])
+        lambda_, weight = np.where(probing, mu, lambda_), np.where(probing, 1.0, weight)
+    foreign_money, foreign_floor = _foreign(bundle, hot, open_slot)
     return Terms(
-        unknown_brand=flag[0],
-        unknown_partner=flag[1],
-        unknown_slot=flag[2],
-        paused=flag[3],
-        foreign_money=flag[4],
-        foreign_floor=flag[5],
-        exempt=flag[6],
-        multiplier=number[0],
-        priority=number[1],
-        target_roas=number[2],
-        floor=number[3],
-        lambda_=number[4],
-        weight=number[5],
-        mu=number[6],
+        unknown_brand=unknown_brand,
+        unknown_partner=~seen,
+        unknown_slot=~open_slot,
+        paused=numbers.paused == 1.0,
+        foreign_money=foreign_money,
+        foreign_floor=foreign_floor,
+        exempt=_flags([one is not None for one in picked]),
+        multiplier=numbers.multiplier,
+        priority=numbers.priority,
+        target_roas=numbers.target_roas,
+        floor=numbers.floor,
+        lambda_=lambda_,
+        weight=weight,
+        mu=mu,
         draw=draws,
     )
 
 
 def strategies_of(hot: Hot) -> dict[str, dict[str, Any]]:
-    return {
-        brand_id: {"id": one.id, "name": one.name, "multiplier": one.multiplier}
-        for brand_id, one in ((brand_id, brand.strategy) for brand_id, brand in hot.brands.items())
-    }
+    """What the answer shows of each brand's strategy; brands of one strategy share it."""
+    shown: dict[tuple[str, str, float], dict[str, Any]] = {}
+    found = {}
+    for brand_id, brand in hot.brands.items():
+        one = brand.strategy
+        key = (one.id, one.name, one.multiplier)
+        found[brand_id] = shown.get(key) or shown.setdefault(key, dict(zip(_SHOWN, key, strict=True)))
+    return found
+
+
+def _open_slots(bundle: Bundle, hot: Hot, seen: Bools) -> Bools:
+    """Which bids' slots exist for this caller. A slot of a partner that it may not see doesn't, and nothing
+    is said about it."""
+    known: Bools = ~np.isnan(hot.numbers.placement_score)
+    owners = {slot_id: slot.partner_id for slot_id, slot in hot.slots.items() if slot.partner_id is not None}
+    if owners:
+        pairs = list(zip(bundle.slot_ids, bundle.partner_ids, strict=True))
+        own = _flags([owners.get(slot_id) == partner_id for slot_id, partner_id in pairs])
+        owned = _flags([slot_id in owners for slot_id in bundle.slot_ids])
+        known &= ~owned | (own & seen)
+    return known
+
+
+def _foreign(bundle: Bundle, hot: Hot, open_slot: Bools) -> tuple[Bools, Bools]:
+    """Which bids are in another currency than their brand's, and which than their slot's floor."""
+    none = np.zeros(len(bundle), dtype=np.bool_)
+    in_use = {brand.currency for brand in hot.brands.values()}.union(
+        [slot.currency for slot in hot.slots.values()], bundle.currencies
+    )
+    if len(in_use) == 1:
+        return none, none
+    money = _other_than(bundle.brand_ids, hot.brands, bundle.currencies)
+    return money, open_slot & _other_than(bundle.slot_ids, hot.slots, bundle.currencies)
+
+
+def _other_than(ids: Sequence[str], known: Mapping[str, Any], currencies: Sequence[str]) -> Bools:
+    """Where an object is known, and its currency isn't the bid's."""
+    pairs = zip(ids, currencies, strict=True)
+    return _flags([one in known and known[one].currency != currency for one, currency in pairs])
+
+
+def _flags(values: Sequence[bool]) -> Bools:
+    return np.array(values, dtype=np.bool_)

@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adbid.ml.forest import Floats, Forest, Ints
-from adbid.ml.trees import Masks, Trees
+from adbid.ml.leaf_masks import Masks
+from adbid.ml.trees import Trees
 
 _CHUNK = 16
 """Rows explained together, to bound memory: a row takes some 50 bytes per leaf and feature on its path."""

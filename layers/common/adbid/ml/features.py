@@ -180,25 +180,39 @@ def encode(
 
 
 def feature_matrix(inputs: Inputs, evidence: Array, base: Response, current: Response) -> Array:
-    """[n, len(FEATURES)], C-contiguous. `evidence` [n, levels, half-lives, measures] as of the rows' time;
-    `base` and `current` the long-run and the current rates made of it. Unknown rates are NaN."""
-    revenue = np.log(np.maximum(current.levels[_REVENUE], _TINY))  # maximum() lets NaN through
-    others = np.log(np.maximum(current.levels[_OTHERS, -1], _TINY))
-    counts = evidence[:, _COUNTED][:, :, [_SHORT, _LONG], _IMPRESSIONS]
-    rates = np.insert(others, _REVENUE, revenue[-1], axis=0)
-    columns = np.concatenate(
-        [
-            inputs.placement_score[None],
-            inputs.partner_quality[None],
-            np.floor_divide(inputs.hour, HOURS_PER_BUCKET)[None],
-            inputs.day_of_week[None],
-            inputs.categories,
-            rates,
-            revenue[:-1] - revenue[-1],
-            revenue - np.log(np.maximum(base.levels[_REVENUE], _TINY)),
-            others - np.log(np.maximum(base.levels[_OTHERS, -1], _TINY)),
-            np.log1p(counts).transpose(2, 1, 0).reshape(-1, len(counts)),
-            inputs.lifts.reshape(-1, len(counts)),
-        ]
-    )
-    return np.ascontiguousarray(columns.T)
+    """[n, len(FEATURES)], column by column in memory. `evidence` [n, levels, half-lives, measures] as of the
+    rows' time; `base` and `current` the long-run and the current rates made of it. Unknown rates are NaN."""
+    rows = len(evidence)
+    matrix = np.empty((len(FEATURES), rows))
+    matrix[0] = inputs.placement_score
+    matrix[1] = inputs.partner_quality
+    np.floor_divide(inputs.hour, HOURS_PER_BUCKET, out=matrix[2])
+    matrix[3] = inputs.day_of_week
+    matrix[CODES] = inputs.categories
+    logs = np.log(np.maximum(current.levels[_REVENUE], _TINY))  # maximum() lets NaN through
+    np.log(np.maximum(current.levels[:, -1], _TINY), out=matrix[_RATES])
+    np.subtract(logs[:-1], logs[-1], out=matrix[_TO_CELL])
+    np.subtract(logs, np.log(np.maximum(base.levels[_REVENUE], _TINY)), out=matrix[_DRIFTS])
+    long_run = np.log(np.maximum(base.levels[_OTHERS, -1], _TINY))
+    np.subtract(matrix[_RATES][_OTHERS], long_run, out=matrix[_OTHER_DRIFTS])
+    counts = matrix[_COUNTS].reshape(2, len(_COUNTED), rows)
+    for place, half_life in enumerate((_SHORT, _LONG)):
+        np.log1p(evidence[:, _COUNTED, half_life, _IMPRESSIONS].T, out=counts[place])
+    matrix[LIFTS] = inputs.lifts.reshape(-1, rows)
+    return matrix.T
+
+
+def _columns(first: str, last: str) -> slice:
+    return slice(FEATURES.index(first), FEATURES.index(last) + 1)
+
+
+VALUES = (*LIFTED, *(name for name in CATEGORIES if name not in LIFTED))
+"""The dimensions whose values codes and lifts are looked up by."""
+
+CODES = _columns(CATEGORIES[0], CATEGORIES[-1])
+_RATES = _columns("log_ctr", "log_cost")
+_TO_CELL = _columns(f"log_revenue_{LEVELS[0]}_to_cell", f"log_revenue_{LEVELS[-2]}_to_cell")
+_DRIFTS = _columns(f"revenue_drift_{LEVELS[0]}", f"revenue_drift_{LEVELS[-1]}")
+_OTHER_DRIFTS = slice(_DRIFTS.stop, _DRIFTS.stop + len(_OTHERS))
+_COUNTS = slice(_OTHER_DRIFTS.stop, _OTHER_DRIFTS.stop + 2 * len(_COUNTED))
+LIFTS = slice(_COUNTS.stop, len(FEATURES))

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +21,12 @@ from adbid.ml.features import (
     FEATURES,
     LIFTED,
     SCHEMA_HASH,
+    Inputs,
     Vocabulary,
-    encode,
     feature_matrix,
 )
 from adbid.ml.revenue import ENSEMBLE, RevenueModel
+from adbid.ml.values import Values
 
 Array = NDArray[np.float64]
 
@@ -72,6 +74,11 @@ class Model:
     revenue: RevenueModel | None = None
     quality: QualityTables | None = None
 
+    @cached_property
+    def _values(self) -> Values:
+        assert self.revenue is not None
+        return Values(self.vocabulary, self.revenue.trees)
+
     @classmethod
     def from_artefact(cls, version: str, artefact: Artefact) -> "Model":
         """Raises SchemaMismatch; ValueError, TypeError or KeyError where the metadata isn't a model's."""
@@ -108,24 +115,29 @@ class Model:
             )
         if self.revenue is None:
             return Prediction(current, quality)
-        inputs = encode(
-            self.vocabulary,
-            rows.columns,
+        met = self._values.of(rows.columns)
+        inputs = Inputs(
             placement_score=rows.placement_score,
             partner_quality=rows.partner_quality,
             hour=hours,
-            day_of_week=float(rows.at.weekday()),
+            day_of_week=np.full(len(evidence), float(rows.at.weekday())),
+            categories=self.vocabulary.codes_of(rows.columns) if met is None else met.codes,
+            lifts=self.vocabulary.lifts_of(rows.columns) if met is None else met.lifts,
         )
         features = feature_matrix(inputs, evidence, base, current)
-        return Prediction(current, quality, self.revenue.predict(features, current), features)
+        raw = self.revenue.trees.raw(features) if met is None else self._values.raw(features, met)
+        return Prediction(current, quality, self.revenue.corrected(current, raw), features)
 
 
 def _own_impressions(rows: Rows, evidence: Array) -> Array:
     """[n]: the slowest decayed impressions of each row's own cell, the finest level that it names."""
-    finest = np.full(len(evidence), LEVELS.index("slot"))
+    impressions = evidence[:, :, -1, MEASURES.index("impressions")]
+    own: Array = impressions[:, LEVELS.index("slot")]
     for dimension in CONTEXT_DIMENSIONS:
-        finest[[value != "" for value in rows.columns[dimension]]] = LEVELS.index(dimension)
-    own: Array = evidence[np.arange(len(evidence)), finest, -1, MEASURES.index("impressions")]
+        values = rows.columns[dimension]
+        if any(values):
+            finer = impressions[:, LEVELS.index(dimension)]
+            own = finer if all(values) else np.where(np.array(values, dtype=np.bool_), finer, own)
     return own
 
 

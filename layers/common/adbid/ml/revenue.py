@@ -28,5 +28,8 @@ class RevenueModel:
 
     def predict(self, features: Array, current: Response) -> Array:
         """[n], in currency per impression, for `features` [n, F]; NaN where the posterior is unknown."""
-        correction = self.bias + self.weight * self.trees.raw(features)
-        return current.revenue * np.exp(correction)
+        return self.corrected(current, self.trees.raw(features))
+
+    def corrected(self, current: Response, raw: Array) -> Array:
+        """[n]: the posterior, corrected by the trees' sums [n]."""
+        return current.revenue * np.exp(self.bias + self.weight * raw)

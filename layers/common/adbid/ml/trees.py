@@ -3,43 +3,68 @@
 After QuickScorer (Lucchese et al., "QuickScorer: a fast algorithm to rank documents with additive ensembles
 of regression trees", SIGIR 2015). Every feature's line is cut at its thresholds into bins, and each bin
 carries one mask per tree: the leaves that a value in the bin can still reach. The masks of a row's bins,
-ANDed over the features, leave exactly one bit per tree: its leaf. Missing values, zeros and categories are
-settled in the table when it is built, so the evaluation knows nothing of them.
+ANDed over the features, leave exactly one bit per tree: its leaf. ANDs may be taken in any order, so those of
+features that rarely change can be kept.
 
 The answer is LightGBM's to the last bit in link space: the same doubles, added in the order of the trees,
 for a row alone as for the same row among others.
 """
 
-from collections.abc import Sequence
-from itertools import accumulate
-from typing import Any, NamedTuple
+from collections.abc import Collection, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from adbid.ml.forest import (
-    CATEGORICAL,
-    DEFAULT_LEFT,
-    MISSING_NAN,
-    MISSING_ZERO,
-    Floats,
-    Forest,
-    Ints,
-    in_category_set,
-)
-
-Masks = NDArray[np.unsignedinteger[Any]]
-
-ZERO = float(np.float32(1e-35))
-"""LightGBM takes what is not further than this from zero for zero (kZeroThreshold, a float)."""
-
-_BELOW_ZERO = float(np.nextafter(-ZERO, -np.inf))
+from adbid.ml.forest import Floats, Forest, Ints
+from adbid.ml.leaf_masks import Bins, Levels, Masks, Ranks, bins_of, first_lines, sides_of
 
 _FEW = 24
-"""Up to so many rows `_Ranks` is faster than `_Levels`."""
+"""Up to so many rows `Ranks` is faster than `Levels`."""
 
-_CHUNK = 256
+_CHUNK = 128
 """Rows evaluated together: their intermediate results stay in the processor's cache."""
+
+
+class Part:
+    """What some of the features leave reachable. Never changes once built, so threads may share it."""
+
+    def __init__(self, table: Masks, features: Ints, bins: Sequence[Bins], first: Sequence[int]) -> None:
+        self.features = features
+        """Those that some tree splits on."""
+        self._table = table
+        self._ranks = Ranks(bins, first)
+        self._levels = Levels(bins, first)
+
+    def lines(self, columns: Floats) -> Ints:
+        """The lines of the table [features, n] for all features' values [features, n]."""
+        values = columns.take(self.features, axis=0)
+        if values.shape[1] <= _FEW:
+            return self._ranks.lines(values.T).T.astype(np.int64)
+        return self._levels.lines(values)
+
+    def reachable(self, lines: Ints) -> Masks:
+        """[n, trees] where all of `lines` leave it so."""
+        if lines.shape[1] <= _FEW:
+            reduced: Masks = np.bitwise_and.reduce(self.masks(lines), axis=1)
+            return reduced
+        varies = (lines != lines[:, :1]).any(axis=1)  # much of a bundle is the same for all of its rows
+        same = np.bitwise_and.reduce(self._table.take(lines[~varies, 0], axis=0), axis=0)
+        lines = lines[varies]
+        reachable = np.empty((lines.shape[1], len(same)), dtype=self._table.dtype)
+        one = np.empty_like(reachable[:_CHUNK])
+        for start in range(0, len(reachable), _CHUNK):
+            found = reachable[start : start + _CHUNK]
+            found[:] = same
+            for line in lines[:, start : start + _CHUNK]:
+                left = one[: len(found)]
+                self._table.take(line, axis=0, out=left, mode="clip")  # any other mode copies once more
+                np.bitwise_and(found, left, out=found)
+        return reachable
+
+    def masks(self, lines: Ints) -> Masks:
+        """[n, features, trees], each feature's alone."""
+        return self._table.take(lines.T, axis=0)
 
 
 class Trees:
@@ -47,21 +72,38 @@ class Trees:
 
     def __init__(self, forest: Forest) -> None:
         self.forest = forest
-        self.used: Ints = np.unique(forest.node_feature).astype(np.int64)
-        """The features some tree splits on; the first feature when none does."""
-        if len(self.used) == 0:
-            self.used = np.zeros(1, dtype=np.int64)
-        sides = _sides(forest)
-        bins = [_bins(forest, sides, feature) for feature in self.used.tolist()]
-        self._every_feature = len(bins) == len(forest.feature_names)
-        self._table: Masks = np.concatenate([b.masks for b in bins])
-        self._ranks = _Ranks(bins)
-        self._levels = _Levels(bins)
+        used: Ints = np.unique(forest.node_feature).astype(np.int64)
+        if len(used) == 0:
+            used = np.zeros(1, dtype=np.int64)
+        sides = sides_of(forest)
+        self._bins = [bins_of(forest, sides, feature) for feature in used.tolist()]
+        self._table: Masks = np.concatenate([b.masks for b in self._bins])
+        self._whole = Part(self._table, used, self._bins, first_lines(self._bins))
+        self.everything = sides.whole
+        """[trees]: all leaves reachable."""
         self._leaf_start: NDArray[Any] = forest.leaf_start
         if self._table.dtype == np.uint32:
             self._leaf_start = (self._leaf_start - 127).astype(np.int32)
         else:
             self._leaf_start = self._leaf_start - 1023
+
+    @property
+    def used(self) -> Ints:
+        """The features some tree splits on; the first feature when none does."""
+        return self._whole.features
+
+    def part(self, features: Collection[int]) -> Part | None:
+        """Those of `features` that some tree splits on; None when there are none."""
+        chosen = [place for place, feature in enumerate(self.used.tolist()) if feature in features]
+        if not chosen:
+            return None
+        first = first_lines(self._bins)
+        return Part(
+            self._table,
+            self.used[chosen],
+            [self._bins[place] for place in chosen],
+            [first[place] for place in chosen],
+        )
 
     def predict(self, rows: Floats) -> Floats:
         """Predictions [n] for rows [n, features], in the target's unit. ValueError for another shape."""
@@ -76,32 +118,20 @@ class Trees:
 
     def raw(self, rows: Floats) -> Floats:
         """The sums of the leaves [n] in link space for rows [n, features]."""
-        values = self._values(rows)
-        if len(values) <= _FEW:
-            return self._sum(np.bitwise_and.reduce(self._masks(values), axis=1))
-        raw = np.empty(len(values))
-        for start in range(0, len(values), _CHUNK):
-            part = slice(start, start + _CHUNK)
-            raw[part] = self._sum(self._reachable(values[part]))
-        return raw
+        return self.sums(self._whole.reachable(self._whole.lines(self._columns(rows))))
 
     def masks(self, rows: Floats) -> Masks:
         """[n, used features, trees]: the leaves that a row's value of the feature alone leaves reachable."""
-        return self._masks(self._values(rows))
+        return self._whole.masks(self._whole.lines(self._columns(rows)))
 
-    def _masks(self, values: Floats) -> Masks:
-        return self._table.take(self._ranks.lines(values), axis=0)
+    def sums(self, reachable: Masks) -> Floats:
+        """[n]: the leaves' values, added up tree after tree. reachable: [n, trees], one bit each."""
+        if len(reachable) <= _CHUNK:
+            return self._sums(reachable)
+        starts = range(0, len(reachable), _CHUNK)
+        return np.concatenate([self._sums(reachable[start : start + _CHUNK]) for start in starts])
 
-    def _reachable(self, values: Floats) -> Masks:
-        """[n, trees]: one bit, the leaf. The same as `_masks` ANDed, without holding them all."""
-        lines = self._levels.lines(np.ascontiguousarray(values.T))
-        reachable: Masks = self._table.take(lines[0], axis=0)
-        for line in lines[1:]:
-            reachable &= self._table.take(line, axis=0)
-        return reachable
-
-    def _sum(self, reachable: Masks) -> Floats:
-        """Add up the leaves' values, tree after tree."""
+    def _sums(self, reachable: Masks) -> Floats:
         leaf: NDArray[Any]  # a lone bit's index is the exponent of the number that the mask is
         if reachable.dtype == np.uint32:
             # Read as signed, which converts faster; the top bit comes out negative, and 255 drops the sign.
@@ -118,160 +148,9 @@ class Trees:
         total: Floats = np.add.reduce(np.ascontiguousarray(values.T), axis=0)
         return total
 
-    def _values(self, rows: Floats) -> Floats:
-        """[n, used features] of the rows."""
+    def _columns(self, rows: Floats) -> Floats:
+        """[features, n] of the rows."""
         rows = np.asarray(rows, dtype=np.float64)
         if rows.ndim != 2 or rows.shape[1] != len(self.forest.feature_names):
             raise ValueError(f"rows must be [n, {len(self.forest.feature_names)}], not {list(rows.shape)}")
-        return rows if self._every_feature else rows[:, self.used]
-
-
-class _Bins(NamedTuple):
-    """One feature's cuts: bin i is (edges[i − 1], edges[i]], the last edge +inf; one more bin is NaN's."""
-
-    edges: Floats
-    masks: Masks
-
-
-class _Ranks:
-    """Finds values' lines in the table with one search for all features: the fastest for a few rows.
-
-    A value's rank among the edges of all features says its bin in each. Numpy sorts NaN behind +inf, the last
-    edge of every feature, so the last rank is NaN's.
-    """
-
-    def __init__(self, bins: Sequence[_Bins]) -> None:
-        self._edges: Floats = np.unique(np.concatenate([b.edges for b in bins]))
-        ranked = np.append(self._edges, np.nan)
-        lines = [
-            b.edges.searchsorted(ranked) + line for b, line in zip(bins, _first_lines(bins), strict=True)
-        ]
-        self._line = np.concatenate(lines).astype(np.int32)
-        self._start: Ints = np.arange(len(bins)) * len(ranked)
-
-    def lines(self, values: Floats) -> NDArray[np.int32]:
-        """The table's lines [n, features] of values [n, features]."""
-        ranks = self._edges.searchsorted(values)
-        ranks += self._start
-        return self._line.take(ranks)
-
-
-class _Levels:
-    """Finds values' lines in the table level by level, for all of them at once: the fastest for many rows.
-
-    A binary search whose outcome nobody can foresee costs the processor a wrong guess at every other step;
-    this one has no branches. Each feature's edges, in descending order and filled up with +inf to 2^d − 1,
-    are the nodes of a perfect binary tree: level s holds 2^s of them per feature, and node k's children on
-    the next level are 2k and, for values up to the edge, 2k + 1. NaN always takes the former.
-    """
-
-    def __init__(self, bins: Sequence[_Bins]) -> None:
-        edges = np.array([len(b.edges) for b in bins])
-        depth = int(edges.max()).bit_length()
-        size = 1 << depth
-        descending = np.full((len(bins), size - 1), np.inf)
-        for feature, b in enumerate(bins):
-            descending[feature, size - 1 - len(b.edges) :] = b.edges[::-1]
-        self._levels = [
-            np.ascontiguousarray(descending[:, (size >> s + 1) - 1 :: size >> s]).ravel()
-            for s in range(depth)
-        ]
-        self._root: Ints = np.arange(len(bins))[:, None]
-        bin_of_leaf = np.minimum(np.arange(size)[::-1], edges[:, None])
-        self._line: Ints = (bin_of_leaf + np.array(_first_lines(bins))[:, None]).ravel()
-
-    def lines(self, columns: Floats) -> Ints:
-        """The table's lines [features, n] of values [features, n]."""
-        place: Ints = 2 * self._root + (columns <= self._levels[0][:, None])
-        for edges in self._levels[1:]:
-            up_to_edge = columns <= edges.take(place)
-            place += place
-            place += up_to_edge
-        return self._line.take(place)
-
-
-def _first_lines(bins: Sequence[_Bins]) -> list[int]:
-    """Where each feature's lines begin in the table."""
-    return list(accumulate((len(b.masks) for b in bins[:-1]), initial=0))
-
-
-class _Sides(NamedTuple):
-    """What stays reachable: of a tree before any split; behind a node to its left; to its right."""
-
-    whole: Masks
-    left: Masks
-    right: Masks
-
-
-def _sides(forest: Forest) -> _Sides:
-    width = np.uint32 if forest.tree_leaves.max() <= 32 else np.uint64
-    below = np.array([(1 << k) - 1 for k in range(65)], dtype=np.uint64)
-    whole = below[forest.tree_leaves]
-    first, middle, end = (below[a] for a in (forest.node_first, forest.node_middle, forest.node_end))
-    tree = whole[forest.node_tree]
-    return _Sides(
-        whole.astype(width), (tree & ~(end ^ middle)).astype(width), (tree & ~(middle ^ first)).astype(width)
-    )
-
-
-def _bins(forest: Forest, sides: _Sides, feature: int) -> _Bins:
-    nodes = np.flatnonzero(forest.node_feature == feature)
-    if len(nodes) and forest.node_kind[nodes[0]] & CATEGORICAL:
-        return _categorical_bins(forest, sides, nodes)
-    return _numeric_bins(forest, sides, nodes)
-
-
-def _numeric_bins(forest: Forest, sides: _Sides, nodes: Ints) -> _Bins:
-    threshold, kind, tree = forest.node_threshold[nodes], forest.node_kind[nodes], forest.node_tree[nodes]
-    left, right = sides.left[nodes], sides.right[nodes]
-    zero_left = threshold >= 0.0
-    # Whatever is taken for zero must land on zero's side of every threshold.
-    threshold = np.where(np.abs(threshold) <= ZERO, np.where(zero_left, ZERO, _BELOW_ZERO), threshold)
-    zero_missing, default_left = (kind & MISSING_ZERO) != 0, (kind & DEFAULT_LEFT) != 0
-    around_zero = [_BELOW_ZERO, ZERO] if zero_missing.any() else []
-    edges = np.unique(np.concatenate([threshold, around_zero, [np.inf]]))
-
-    edge = edges.searchsorted(threshold)
-    masks = np.tile(sides.whole, (len(edges) + 1, 1))
-    backward = masks[:-1].copy()
-    last = edge == len(edges) - 1  # every number is up to +inf, and the bin behind is NaN's
-    np.bitwise_and.at(masks, (edge[~last] + 1, tree[~last]), right[~last])  # bins behind it go right
-    np.bitwise_and.at(backward, (edge, tree), left)  # bins up to the threshold go left
-    np.bitwise_and.accumulate(masks[:-1], axis=0, out=masks[:-1])
-    np.bitwise_and.accumulate(backward[::-1], axis=0, out=backward[::-1])
-    masks[:-1] &= backward
-
-    zero_left = np.where(zero_missing, default_left, zero_left)
-    if len(around_zero):
-        zero = masks[edges.searchsorted(0.0)]
-        zero[:] = sides.whole
-        np.bitwise_and.at(zero, tree, np.where(zero_left, left, right))
-    nan_left = np.where((kind & MISSING_NAN) != 0, default_left, zero_left)
-    np.bitwise_and.at(masks[-1], tree, np.where(nan_left, left, right))
-    return _Bins(edges, masks)
-
-
-def _categorical_bins(forest: Forest, sides: _Sides, nodes: Ints) -> _Bins:
-    sets = forest.node_threshold[nodes].astype(np.int64)
-    categories = _categories(forest, np.unique(sets))
-    # Category c holds [c, c + 1) as values are cut to integers, and category 0 also (−1, 0).
-    ends = np.concatenate([categories, categories + 1]).astype(np.float64)
-    edges = np.unique(np.append(np.where(ends == 0.0, -1.0, np.nextafter(ends, -np.inf)), np.inf))
-    of_bin = np.append(np.where(np.isfinite(edges), edges, -1.0), -1.0).astype(np.int64)
-
-    node, line = (a.ravel() for a in np.indices((len(nodes), len(of_bin))))
-    goes_left = in_category_set(forest, sets[node], of_bin[line])
-    masks = np.tile(sides.whole, (len(of_bin), 1))
-    side = np.where(goes_left, sides.left[nodes][node], sides.right[nodes][node])
-    np.bitwise_and.at(masks, (line, forest.node_tree[nodes][node]), side)
-    return _Bins(edges, masks)
-
-
-def _categories(forest: Forest, sets: Ints) -> Ints:
-    """Every category in any of the sets, in order."""
-    start = forest.category_start.astype(np.int64)
-    words = start[sets + 1] - start[sets]
-    word = np.arange(words.sum()) - np.repeat(np.cumsum(words) - words, words)  # counted within its set
-    content = forest.category_words[word + np.repeat(start[sets], words)]
-    place, bit = np.nonzero((content[:, None] >> np.arange(32, dtype=np.uint32)) & 1)
-    return np.unique(word[place] * 32 + bit)
+        return rows.T

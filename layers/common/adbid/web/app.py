@@ -4,12 +4,17 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request
+from fastapi.telemetry import TelemetryConfig
 from mangum import Mangum
 from pydantic import TypeAdapter, ValidationError
 
+from adbid.eyes.calls import observed
 from adbid.web.problems import MEDIA_TYPE, Problem, add_problem_handlers, invalid, problem_body
 
 BODY_LIMIT = 1024 * 1024
+
+_NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
+"""FastAPI's own would show request bodies to whatever listens; `adbid.eyes` says what may be seen."""
 
 Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
 T = TypeVar("T")
@@ -22,7 +27,14 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
 
 def create_app(title: str) -> FastAPI:
     """A FastAPI application that answers problem+json and serves no documentation of its own."""
-    app = FastAPI(title=title, docs_url=None, redoc_url=None, openapi_url=None, responses=PROBLEMS)
+    app = FastAPI(
+        title=title,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        responses=PROBLEMS,
+        telemetry=_NO_TELEMETRY,
+    )
     add_problem_handlers(app)
     return app
 
@@ -56,6 +68,12 @@ def lambda_handler(app: FastAPI) -> Handler:
     mangum = Mangum(app, lifespan="off", text_mime_types=["text/", "application/json", MEDIA_TYPE])
 
     def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+        with observed(app.title, event) as call:
+            result = respond(event, context)
+            call.answered(result["statusCode"])
+        return result
+
+    def respond(event: dict[str, Any], context: Any) -> dict[str, Any]:
         if _body_size(event) <= BODY_LIMIT:
             return mangum(_with_plain_path(event), context)
         return {

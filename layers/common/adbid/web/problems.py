@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from adbid.domain import errors
-from adbid.web.telemetry import logger
+from adbid.eyes.logs import logger
 
 _TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}  # RFC 9110's, also before Python 3.13
 
@@ -136,7 +136,6 @@ def add_problem_handlers(app: FastAPI) -> None:
         return problem(error.status_code, code, str(error.detail), headers=dict(error.headers or {}))
 
     @app.exception_handler(Exception)
-    async def _unexpected(request: Request, error: Exception) -> Response:
-        request_id = request.scope.get("aws.event", {}).get("requestContext", {}).get("requestId", "")
-        logger.error("unhandled error", exc_info=error, extra={"request_id": request_id})
+    async def _unexpected(_: Request, error: Exception) -> Response:
+        logger.error("unhandled error", exc_info=error)
         return problem(500, "internal_error", "something went wrong on our side")

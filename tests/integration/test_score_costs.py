@@ -1,0 +1,248 @@
+"""What a score may cost, counted and not timed: commands, queries, modules, and calls of Python functions."""
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import pytest
+import redis
+from sqlalchemy import event
+
+from adbid import wiring
+from adbid.data.models import ModelCache, Pointer, checksum
+from adbid.data.wire import PACKER, mget, packed
+from adbid.ml.artefact import dump
+from adbid.ml.revenue import ENSEMBLE
+from functions.score.app import handler
+from tests.support.world import World, http_event, world  # noqa: F401  # a fixture
+from tests.unit.ml.small_models import BIAS, TABLES, VOCABULARY, WEIGHT, forest
+
+BIDS = 100
+HEAVY = ("sqlalchemy", "boto3", "scipy", "pandas", "lightgbm")
+END = "that was all"
+
+
+@pytest.fixture
+def market(world: World) -> World:  # noqa: F811
+    """A hundred brands with budgets and a past, and a published model."""
+    from adbid.domain.learning import DEFAULTS
+    from adbid.ml.features import SCHEMA_HASH
+
+    brands = [
+        {"id": f"b{n}", "strategy_id": "plain", "vertical": f"v{n % 5}", "daily_budget": 1000}
+        for n in range(2 * BIDS)
+    ]
+    world.set(
+        {
+            "strategies": [
+                {"id": "plain", "vpi_multiplier": 1, "probe_share": 0.05, "exploration_share": 0.02}
+            ],
+            "brands": brands,
+            "partners": [{"id": f"p{n}"} for n in range(5)],
+            "slots": [{"id": f"s{n}"} for n in range(10)],
+        }
+    )
+    world.past(
+        {
+            "vertical": f"v{n % 5}",
+            **place(n),
+            "impressions": 900 + n,
+            "clicks": 30,
+            "conversions": 3,
+            "cost": 5,
+            "revenue": 9 + n,
+        }
+        for n in range(2 * BIDS)
+    )
+    about = {
+        "schema": SCHEMA_HASH,
+        "parameters": DEFAULTS.to_json(),
+        "vocabulary": VOCABULARY.to_json(),
+        "revenue": {"weight": WEIGHT, "bias": BIAS},
+        "quality": TABLES.to_json(),
+    }
+    blob = dump(metadata=about, ensembles={ENSEMBLE: forest()})
+    cache = ModelCache(wiring.redis_client())
+    cache.store("v1", blob)
+    cache.move(None, Pointer("v1", checksum(blob)))
+    return world
+
+
+def place(number: int) -> dict[str, str]:
+    return {
+        "brand_id": f"b{number}",
+        "partner_id": f"p{number % 5}",
+        "slot_id": f"s{number // 10 % 10}",
+        "device_type": ("mobile", "desktop")[number % 2],
+        "creative_type": "banner",
+    }
+
+
+def request(name: str, bids: int = BIDS, first: int = 0) -> dict[str, Any]:
+    offer = {"pricing_model": "CPC", "amount": "0.85", "currency": "USD"}
+    numbers = range(first, first + bids)
+    return http_event(
+        "POST", "/api/score", {"id": name, "bids": [{"id": f"x{n}", **place(n), **offer} for n in numbers]}
+    )
+
+
+def score(asked: dict[str, Any]) -> dict[str, Any]:
+    answer = handler(asked, None)
+    assert answer["statusCode"] == 200, answer["body"]
+    found: dict[str, Any] = json.loads(answer["body"])
+    return found
+
+
+def warm(bids: int = BIDS) -> None:
+    for turn in range(3):
+        found = score(request(f"warm-{bids}-{turn}", bids))
+    assert found["model_version"] == "v1"
+    assert found["degraded"] == []
+
+
+@contextmanager
+def awaited_commands(client: redis.Redis) -> Iterator[list[str]]:
+    """The commands that clients send in a `with` block and wait for, less those of scripts. What shared
+    metrics send needs no answer."""
+    seen: list[str] = []
+    with client.monitor() as monitor:
+        yield seen
+        wiring.redis_client().echo(END)  # whose connection is open already
+        skipped = False
+        while END not in (command := monitor.next_command())["command"]:
+            if command["client_type"] == "lua":
+                continue
+            text = command["command"].upper()
+            if not skipped and text != "CLIENT REPLY SKIP":
+                seen.append(text.split()[0])
+            skipped = text == "CLIENT REPLY SKIP"
+
+
+@contextmanager
+def queries() -> Iterator[list[str]]:
+    """The SQL statements of a `with` block, less the pool's own."""
+    seen: list[str] = []
+
+    def note(_c: object, _cursor: object, statement: str, *_: object) -> None:
+        if not statement.startswith(("PRAGMA", "BEGIN")):
+            seen.append(statement)
+
+    engine = wiring.database().engine
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield seen
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+
+
+@pytest.mark.parametrize("bids", [1, BIDS])
+def test_a_warm_score_is_one_read_one_script_and_no_query(
+    market: World, redis_client: redis.Redis, bids: int
+) -> None:
+    warm(bids)
+    with queries() as asked, awaited_commands(redis_client) as sent:
+        score(request(f"counted-{bids}", bids))
+    assert sent == ["MGET", "EVALSHA"]
+    assert asked == []
+
+
+def test_a_miss_takes_one_query_per_kind(market: World, redis_client: redis.Redis) -> None:
+    warm()
+    for pattern in ("brand:*:features", "partner:*:features", "slot:*:features", "priors"):
+        redis_client.delete(*redis_client.keys(pattern))
+    with queries() as asked:
+        score(request("cold"))
+    assert len(asked) == 4, "brands, partners, slots, priors"
+    with queries() as asked:
+        score(request("warm again"))
+    assert asked == []
+
+
+def test_a_warm_score_imports_nothing_heavy(market: World, redis_url: str) -> None:
+    warm()
+    program = f"""
+import contextlib, io, json, sys
+from functions.score.app import handler
+with contextlib.redirect_stdout(io.StringIO()):
+    answers = [handler(json.loads(line), None) for line in sys.stdin]
+assert [answer["statusCode"] for answer in answers] == [200, 200], answers
+print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))
+"""
+    events = "\n".join(json.dumps(request(f"apart-{turn}")) for turn in range(2))
+    done = subprocess.run(
+        [sys.executable, "-c", program], input=events, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1]) == []
+
+
+def test_calls_of_python_functions_hardly_grow_with_the_bids(market: World) -> None:
+    """Bids are worked on as columns: what is called for each of them is counted on one hand."""
+    calls = {}
+    for bids in (1, BIDS, 2 * BIDS):
+        warm(bids)
+        calls[bids] = python_calls(request(f"profiled-{bids}", bids))
+    totals = {bids: found.total() for bids, found in calls.items()}
+    assert totals[1] < 900, totals
+    assert totals[BIDS] < 1_600, totals
+    more = calls[2 * BIDS] - calls[BIDS]
+    assert more.total() / BIDS < 4, more.most_common(10)
+
+
+def python_calls(asked: dict[str, Any]) -> Counter[str]:
+    """How often which Python functions are entered while a bundle is scored."""
+    entered: Counter[str] = Counter()
+
+    def note(frame: FrameType, kind: str, _argument: object) -> None:
+        if kind == "call":
+            entered[f"{frame.f_code.co_filename.rpartition('/')[2]} {frame.f_code.co_qualname}"] += 1
+
+    sys.setprofile(note)
+    try:
+        handler(asked, None)
+    finally:
+        sys.setprofile(None)
+    return entered
+
+
+def test_keys_packed_in_advance_are_read_by_any_client(redis_client: redis.Redis, redis_url: str) -> None:
+    keys = ["plain", "", "å ß", "a\x1fb\r\n$3"]
+    redis_client.mset({key: f"value of {key}" for key in keys if key != "plain"})
+    expected = [None, *[f"value of {key}".encode() for key in keys[1:]]]
+    parts = [packed(*keys[:2]), packed(*keys[2:])]
+    assert mget(redis_client, parts, len(keys)) == expected
+    with redis.Redis.from_url(redis_url, command_packer=PACKER) as client:
+        assert mget(client, parts, len(keys)) == expected
+
+
+def test_a_connection_that_was_lost_is_made_again(redis_client: redis.Redis, redis_url: str) -> None:
+    redis_client.set("key", "value")
+    worked = []
+    with redis.Redis.from_url(redis_url, command_packer=PACKER) as client:
+        for _ in range(2):
+            assert mget(client, [packed("key")], 1, lambda: worked.append(1)) == [b"value"]
+            redis_client.client_kill_filter(_type="normal", skipme=True)
+    assert 2 <= len(worked) <= 4
+
+
+def test_what_fails_meanwhile_leaves_no_answer_for_the_next(
+    redis_client: redis.Redis, redis_url: str
+) -> None:
+    redis_client.mset({"first": "1", "second": "2"})
+    with redis.Redis.from_url(redis_url, command_packer=PACKER) as client:
+        with pytest.raises(ZeroDivisionError):
+            mget(client, [packed("first")], 1, lambda: print(1 / 0))
+        assert mget(client, [packed("second")], 1) == [b"2"]
+
+
+def test_a_redis_that_is_gone_is_an_error_of_redis() -> None:
+    with (
+        redis.Redis.from_url("redis://127.0.0.1:1", command_packer=PACKER) as nowhere,
+        pytest.raises(redis.ConnectionError),
+    ):
+        mget(nowhere, [packed("key")], 1)
