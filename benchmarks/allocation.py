@@ -43,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--folder", type=Path, required=True, help="holds values.csv.gz and capacity.csv")
     parser.add_argument("--json", type=Path, help="where to write the result")
+    parser.add_argument("--picture", type=Path, help="where to draw it (PNG)")
     options = parser.parse_args(arguments)
     try:
         values, ratio = load(options.folder)
@@ -56,6 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(table(result))
     if options.json:
         options.json.write_text(json.dumps(result, indent=2) + "\n")
+    if options.picture:
+        draw(options.picture, options.folder.name, result)
     return 0
 
 
@@ -211,6 +214,18 @@ def hindsight(values: Array, capacity: Array) -> tuple[float, Array]:
     if not found.success:
         raise RuntimeError(f"the hindsight LP has no answer: {found.message}")
     return float(-found.fun), -found.ineqlin.marginals[len(values) :]
+
+
+def draw(path: Path, name: str, result: dict[str, Any]) -> None:
+    """The rewards as a picture."""
+    from benchmarks.steering_pictures import bars
+
+    orders = {"as it came": result, "in blocks": result["nonstationary"]}
+    rewards = {
+        order: {"product": found["product"]["reward_over_lp"], **found["peers"]}
+        for order, found in orders.items()
+    }
+    bars(path, f"Allocation of impressions, {name}", rewards)
 
 
 def table(result: dict[str, Any]) -> str:

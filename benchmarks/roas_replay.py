@@ -61,6 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(many_table(result) if options.starts else table(result))
     if options.json:
         options.json.write_text(json.dumps(result, indent=2) + "\n")
+    if options.picture and not options.starts:
+        draw(options.picture, f"ROAS replay from {options.test_from}", result)
     return 0
 
 
@@ -117,6 +119,20 @@ def table(result: dict[str, Any]) -> str:
     return "\n".join([*lines, "penalised value ÷ hindsight LP (worst violation of a target)"])
 
 
+def draw(path: Path, title: str, result: dict[str, Any]) -> None:
+    """The penalised values as a picture."""
+    from benchmarks.steering_pictures import bars
+
+    values = {
+        f"budget {one['budget']:g}, τ {one['tau']:g}, capacity {one['capacity']:g}": {
+            name: outcome["penalised"]
+            for name, outcome in {"product": one["product"], **one["peers"]}.items()
+        }
+        for one in result["settings"]
+    }
+    bars(path, title, values)
+
+
 def many_table(result: dict[str, Any]) -> str:
     """Mean / worst, shocks across."""
     lines = [f"{'':22}" + "".join(f"{name:>22}" for name in result)]
@@ -133,6 +149,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--test-to", type=date.fromisoformat, help="the last test day; default: the log's")
     parser.add_argument("--starts", type=int, default=0, help="play so many earlier horizons instead")
     parser.add_argument("--json", type=Path, help="where to write the result")
+    parser.add_argument("--picture", type=Path, help="where to draw it (PNG); not with --starts")
     return parser.parse_args(arguments)
 
 

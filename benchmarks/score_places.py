@@ -1,0 +1,36 @@
+"""Which functions make up which stage of a score, for `benchmarks.score`."""
+
+from adbid.data import hot, ledger, ledger_calls, ledger_client
+from adbid.engine import scoring
+from adbid.ml import model
+from benchmarks.score_stages import Place
+from functions.score import app
+
+REST = "web: FastAPI, Mangum"
+
+PLACES: dict[str, list[Place]] = {
+    "parse": [(app, "plain"), (app, "read_body"), (app, "by_schema")],
+    "claims": [(app, "claims_of")],
+    "engine": [(scoring.ScoringEngine, "score")],
+    "hot store": [(hot.HotStore, "read")],
+    "Redis: the read": [(hot, "mget")],
+    "predict: rates, lifts": [(model.Model, "predict"), (scoring, "rows_of")],
+    "predict: trees": [(model.Values, "of"), (model.Values, "raw")],
+    "picks and terms": [
+        (scoring, "picks_of"),
+        (scoring, "draws_of"),
+        (scoring, "terms_of"),
+        (scoring.Bundle, "offers"),
+    ],
+    "evaluate and rank": [(scoring, "evaluate_bids")],
+    "ledger: ask": [
+        (scoring, "candidates_of"),
+        (scoring, "fingerprint"),
+        (ledger_calls.Packer, "pack"),
+        (ledger.Ledger, "decide"),
+    ],
+    "ledger: the record": [(scoring, "pack")],
+    "Redis: the script": [(ledger_client.Client, "run")],
+    "answer": [(app, "encode")],
+    "metrics": [(app, "count"), (app, "observe_seconds")],
+}
