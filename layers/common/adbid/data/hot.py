@@ -88,7 +88,7 @@ class _Memory:
     parsed: dict[bytes | None, Any] = field(default_factory=dict)
     priors: tuple[bytes, Sequence[PriorFeatures]] = (b"[]", ())
     names: Cells | None = None
-    verticals: dict[str, str] = field(default_factory=dict)
+    markets: dict[str, str] = field(default_factory=dict)
 
     def entry(self, document: bytes, kind: Kind[F]) -> "Entry[F]":
         if len(self.parsed) > _REMEMBERED:
@@ -143,14 +143,14 @@ class HotStore:
             rows_of(SLOT, wanted.slots.distinct, slots),
             [None] * len(wanted.brands.distinct),
         )
-        priors = operator_priors(all_priors, places, _verticals(found))
+        priors = operator_priors(all_priors, places, _markets(found))
         return Hot(found, partners, slots, numbers, None, priors, None, degraded=("cache_unavailable",))
 
     def _from_redis(
         self, places: Sequence[Place], wanted: Wanted, now: datetime, meanwhile: Callable[[], None]
     ) -> Hot:
         memory = self._memory
-        names, guessed = memory.names, memory.verticals
+        names, guessed = memory.names, memory.markets
         brands, partners, slots = (one.distinct for one in (wanted.brands, wanted.partners, wanted.slots))
         cells: list[bytes] = []
         cell_count, index = 0, None
@@ -172,22 +172,22 @@ class HotStore:
         numbers = numbers_of(wanted, brand_rows, partner_rows, slot_rows, values[4 : ends[1] : 2])
         all_priors = self._priors(stored_priors)
 
-        verticals = _verticals(found)
+        markets = _markets(found)
         sums = values[ends[3] :]
         evidence: Array | None = None
         if pointer is not None:
-            moved = not verticals.items() <= guessed.items()
+            moved = not markets.items() <= guessed.items()
             if names is None or pointer != names.pointer:
                 names, moved = Cells(pointer), True
             if moved:
                 memory.names = names
-                memory.verticals = {**(guessed if len(guessed) < _REMEMBERED else {}), **verticals}
+                memory.markets = {**(guessed if len(guessed) < _REMEMBERED else {}), **markets}
                 # not what another thread remembers by now
-                cells, cell_count, index = names.keys(places, wanted.brands, verticals)
+                cells, cell_count, index = names.keys(places, wanted.brands, markets)
                 sums = mget(self._redis, cells, cell_count)
             assert index is not None
             evidence = _evidence([*sums, NO_DATA], index, names.generation.landmark, now)
-        priors = operator_priors(all_priors, places, verticals)
+        priors = operator_priors(all_priors, places, markets)
         return Hot(found, found_partners, found_slots, numbers, evidence, priors, model)
 
     def _fill(
@@ -248,5 +248,5 @@ def _read_priors(documents: Sequence[Mapping[str, Any]]) -> tuple[PriorFeatures,
     return tuple([PriorFeatures(**document) for document in documents])
 
 
-def _verticals(brands: Mapping[str, BrandFeatures]) -> dict[str, str]:
+def _markets(brands: Mapping[str, BrandFeatures]) -> dict[str, str]:
     return {brand: features.vertical for brand, features in brands.items()}

@@ -69,30 +69,35 @@ class Cells:
     def __init__(self, pointer: bytes) -> None:
         self.pointer = pointer
         self.generation = Generation.parse(pointer)
-        self._global = self._packed(chain("", "", "", "", ())[0])
-        self._verticals = Remembered(lambda name: self._key(chain(name, "", "", "", ())[_VERTICAL]))
+        self._currencies = Remembered(lambda market: self._key(chain(market, "", "", "", ())[0]))
+        self._verticals = Remembered(lambda market: self._key(chain(market, "", "", "", ())[_VERTICAL]))
         self._brands = Remembered(lambda name: self._key(chain("", name, "", "", ())[_BRAND]))
         self._tails: dict[Place, tuple[bytes, bytes]] = {}
 
     def keys(
-        self, places: Sequence[Place], brands: Numbered, verticals: Mapping[str, str]
+        self, places: Sequence[Place], brands: Numbered, markets: Mapping[str, str]
     ) -> tuple[list[bytes], int, NDArray[np.intp]]:
         """The keys of `places`, packed; how many they are; and where each level of each place stands among
         them: [levels, places], -1 where it is skipped. A cell may be asked for more than once."""
         tails = [self._tails.get(place) or self._tail(place) for place in places]
-        of_brand = [verticals.get(brand, "") for brand in brands.distinct]
-        named = list(dict.fromkeys([name for name in of_brand if name]))
-        number = dict(zip(named, range(1, len(named) + 1), strict=True))
+        of_brand = [markets.get(brand, "") for brand in brands.distinct]
+        named = list(dict.fromkeys(of_brand))
+        tops = self._currencies.of(named)
+        currencies = list(dict.fromkeys(tops))
+        verticals = range(len(currencies), len(currencies) + len(named))
+        number = dict(zip(named, verticals, strict=True))
         index = np.full((len(LEVELS), len(places)), -1, dtype=np.intp)
-        index[0] = 0
-        first = 1 + len(named)
-        numbers = np.array([[number.get(name, -1) for name in of_brand], range(first, first + len(of_brand))])
+        first = verticals.stop
+        numbers = np.array([[number[market] for market in of_brand], range(first, first + len(of_brand))])
         index[_VERTICAL : _BRAND + 1] = numbers if brands.index is None else numbers[:, brands.index]
+        index[0] = 0
+        if len(currencies) > 1:
+            index[0] = np.array([currencies.index(top) for top in tops])[index[_VERTICAL] - verticals.start]
         first += len(of_brand)
         depths = np.frombuffer(b"".join([tail[1] for tail in tails]), dtype=np.uint8)
         rows = np.repeat(np.arange(len(places)), [len(tail[1]) for tail in tails])
         index[depths, rows] = np.arange(first, first + len(depths))
-        parts = [self._global, *self._verticals.of(named), *self._brands.of(brands.distinct)]
+        parts = [*currencies, *self._verticals.of(named), *self._brands.of(brands.distinct)]
         return parts + [tail[0] for tail in tails], first + len(depths), index
 
     def _tail(self, place: Place) -> tuple[bytes, bytes]:
@@ -106,7 +111,5 @@ class Cells:
         return tail
 
     def _key(self, cell: str | None) -> str:
-        return self.generation.key(str(cell))
-
-    def _packed(self, cell: str | None) -> bytes:
-        return packed(self._key(cell))
+        """Of no cell: a key that holds nothing."""
+        return self.generation.key(cell or "")
