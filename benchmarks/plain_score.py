@@ -26,7 +26,7 @@ from sqlalchemy import Connection, bindparam, create_engine, select
 from adbid.data.counters import NO_DATA, Generation
 from adbid.data.steering import NEUTRAL, Steering, read_steering, steering_key
 from adbid.data.tables import ad_slot, brand, brand_strategy, partner
-from adbid.domain.context import chain, context_of
+from adbid.domain.context import chain, context_of, market
 from adbid.domain.decay import HALF_LIVES_DAYS, MEASURES, age_days
 from adbid.domain.exploration import pick, thompson_draw
 from adbid.domain.interval import gamma_shape
@@ -41,6 +41,7 @@ from benchmarks.plain_prediction import Evidence, features, payments_behind, qua
 _BID = (
     select(
         brand.c.vertical,
+        brand.c.currency,
         brand.c.timezone,
         brand.c.daily_budget,
         brand.c.target_roas,
@@ -169,7 +170,8 @@ class PlainScore:
         known = connection.execute(_BID, ids).one()
         values = {**bid.model_dump(), "vertical": known.vertical, "brand": bid.brand_id}
         values |= {"partner": bid.partner_id, "slot": bid.slot_id}
-        cells = chain(known.vertical, bid.brand_id, bid.partner_id, bid.slot_id, context_of(values))
+        sold_in = market(known.currency, known.vertical)
+        cells = chain(sold_in, bid.brand_id, bid.partner_id, bid.slot_id, context_of(values))
         keys = [generation.key(cell) for cell in cells if cell is not None]
         stored: Any = self._redis.mget([steering_key(bid.brand_id), *keys])
         steering = NEUTRAL if stored[0] is None else read_steering(stored[0])

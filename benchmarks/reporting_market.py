@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from adbid.data import tables
 from adbid.data.database import Database
 from adbid.data.events import cell_hash
+from adbid.domain.context import market
 from adbid.domain.decay import MEASURES, QUARTER, quarter_hour
 from adbid.domain.events import Cell
 
@@ -34,9 +35,9 @@ class Seen:
 
     @property
     def path(self) -> tuple[str, str, str, str, tuple[str, ...]]:
-        """With its brand's vertical and a context, as evidence is asked for."""
+        """With its brand's market and a context, as evidence is asked for."""
         vertical = f"v{int(self.brand_id[1:]) % VERTICALS}"
-        return vertical, self.brand_id, self.partner_id, self.slot_id, ("d1", "c1", "", "", "")
+        return market("USD", vertical), self.brand_id, self.partner_id, self.slot_id, ("d1", "c1", "", "", "")
 
 
 def fill(database: Database, rows: int, now: datetime) -> dict[str, float]:

@@ -21,7 +21,7 @@ from adbid import wiring
 from adbid.data import tables
 from adbid.data.counters import Generation, Increment
 from adbid.data.steering import Steering, SteeringStore
-from adbid.domain.context import context_of
+from adbid.domain.context import context_of, market
 from adbid.domain.quality_tables import QualityTables
 from adbid.ml.features import Vocabulary
 from benchmarks.score_model import publish
@@ -234,7 +234,7 @@ def _shown(number: int, place: Bid, at: datetime, shown: int, random: np.random.
     clicks = int(random.binomial(shown, 0.02 * (1 + number % 3)))
     bought = int(random.binomial(clicks, 0.08))
     return Increment(
-        f"vertical-{number % 12}",
+        market("USD", f"vertical-{number % 12}"),
         place["brand_id"],
         place["partner_id"],
         place["slot_id"],

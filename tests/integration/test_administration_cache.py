@@ -15,6 +15,7 @@ from redis.retry import Retry
 from adbid.data.cache import PRIORS, TTL_SECONDS, FeatureCache
 from adbid.data.catalog import BRAND, PARTNER, PRIOR, SLOT, STRATEGY, load_brands
 from adbid.data.database import Database
+from adbid.domain.context import market
 from adbid.domain.errors import Unavailable
 from adbid.engine.administration import Administration
 from tests.support.administration import (  # noqa: F401  # some are fixtures
@@ -92,7 +93,7 @@ def test_a_brand_that_moves_to_another_vertical_is_told_on(
     administration.replace(BRAND, made.id, brand(), version(1), ALICE)
     assert moved == []
     administration.replace(BRAND, made.id, brand(vertical="retail"), version(2), ALICE)
-    assert moved == [(made.id, "travel", "retail")]
+    assert moved == [(made.id, market("EUR", "travel"), market("EUR", "retail"))]
 
 
 def test_a_change_counts_even_when_the_cache_is_down(

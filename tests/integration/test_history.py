@@ -15,7 +15,7 @@ from adbid.data.database import Database
 from adbid.data.reports import Scope
 from adbid.domain.events import Cell
 from adbid.domain.reporting import Granularity, Slice, points
-from tests.support.past import AT, CURRENCIES, added_up, catalog, path_of, random_rows, store
+from tests.support.past import AT, CURRENCIES, added_up, catalog, market_of, path_of, random_rows, store
 
 ROWS = random_rows(400)
 DAY = timedelta(days=1)
@@ -58,10 +58,10 @@ def test_a_stream_holds_every_row_once(
 def test_evidence_is_what_adding_up_by_hand_gives(database: Database) -> None:
     paths = [path_of(cell) for cell in list(ROWS)[:25]]
     paths += [
-        ("retail", "b0", "p0", "s0", ("", "", "", "", "")),
-        ("retail", "b0", "p0", "s0", ("", "banner", "", "", "")),  # a device isn't named, a creative is
+        (market_of("b0"), "b0", "p0", "s0", ("", "", "", "", "")),
+        (market_of("b0"), "b0", "p0", "s0", ("", "banner", "", "", "")),  # no device is named, a creative is
         ("", "nobody", "p0", "s0", ("mobile", "", "", "", "")),
-        ("travel", "b0", "p9", "s0", ("", "", "", "", "")),  # moved to another vertical, at a new partner
+        (market_of("b2"), "b0", "p9", "s0", ("", "", "", "", "")),  # in another vertical, at a new partner
     ]
     with database.read() as connection:
         found = evidence.evidence_before(connection, paths, AT)

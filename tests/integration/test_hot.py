@@ -10,9 +10,9 @@ import redis
 
 from adbid import wiring
 from adbid.data.cache import FeatureCache, brand_key, slot_key
-from adbid.data.counters import Counters, Generation, Increment
+from adbid.data.counters import POINTER, Counters, Generation, Increment, decayed
 from adbid.data.hot import HotStore, Place
-from adbid.domain.context import LEVELS
+from adbid.domain.context import LEVELS, market
 from adbid.domain.decay import HALF_LIVES_DAYS, MEASURES
 from adbid.domain.entities import SlotFeatures
 from tests.support.statements import queries
@@ -24,7 +24,7 @@ MEASURED = (1000.0, 30.0, 3.0, 5.0, 9.0)
 
 
 @pytest.fixture
-def market(world: World) -> World:  # noqa: F811
+def shop(world: World) -> World:  # noqa: F811
     world.set(
         {
             "strategies": [{"id": "plain", "vpi_multiplier": 1}],
@@ -42,11 +42,15 @@ def commands(client: redis.Redis) -> int:
     return sum(int(entry["calls"]) for name, entry in stats.items() if name != "cmdstat_info")
 
 
+def in_usd(vertical: str) -> str:
+    return market("USD", vertical)
+
+
 def increment(brand: str, at: datetime, vertical: str = "v0") -> Increment:
-    return Increment(vertical, brand, "p0", "s0", CONTEXT, at, MEASURED)
+    return Increment(in_usd(vertical), brand, "p0", "s0", CONTEXT, at, MEASURED)
 
 
-def test_a_warm_bundle_takes_one_command_and_no_sql(market: World, redis_client: redis.Redis) -> None:
+def test_a_warm_bundle_takes_one_command_and_no_sql(shop: World, redis_client: redis.Redis) -> None:
     wiring.counters().publish(Generation.new(NOW))
     store = wiring.hot_store()
     with queries() as cold:
@@ -60,7 +64,7 @@ def test_a_warm_bundle_takes_one_command_and_no_sql(market: World, redis_client:
     assert set(hot.brands) == {f"b{i}" for i in range(20)}
 
 
-def test_an_unknown_id_is_asked_for_once(market: World) -> None:
+def test_an_unknown_id_is_asked_for_once(shop: World) -> None:
     store = wiring.hot_store()
     places: list[Place] = [("b?", "p?", "s?", CONTEXT)]
     with queries() as first:
@@ -82,7 +86,7 @@ def test_an_older_copy_never_replaces_a_newer_one(redis_client: redis.Redis) -> 
     assert 0 < redis_client.ttl(slot_key("s")) <= 300
 
 
-def test_counted_events_are_seen_by_the_next_read(market: World) -> None:
+def test_counted_events_are_seen_by_the_next_read(shop: World) -> None:
     generation = Generation.new(NOW)
     wiring.counters().publish(generation)
     store = wiring.hot_store()
@@ -98,7 +102,7 @@ def test_counted_events_are_seen_by_the_next_read(market: World) -> None:
         assert not evidence[0, LEVELS.index(level)].any(), level
 
 
-def test_evidence_decays_by_its_age(market: World) -> None:
+def test_evidence_decays_by_its_age(shop: World) -> None:
     generation = Generation.new(NOW)
     wiring.counters().publish(generation)
     wiring.counters().add(generation, "1", [increment("b0", NOW - timedelta(days=7))])
@@ -131,7 +135,7 @@ def test_a_generation_that_is_no_longer_current_takes_nothing(redis_client: redi
     assert counters.current() == new
 
 
-def test_a_reader_follows_a_new_generation_at_once(market: World) -> None:
+def test_a_reader_follows_a_new_generation_at_once(shop: World) -> None:
     counters, store = wiring.counters(), wiring.hot_store()
     place: list[Place] = [("b0", "p0", "s0", CONTEXT)]
     for day in (0, 1, 2):
@@ -143,11 +147,11 @@ def test_a_reader_follows_a_new_generation_at_once(market: World) -> None:
         assert evidence[0, 0] == pytest.approx(np.tile(MEASURED, (len(HALF_LIVES_DAYS), 1)))
 
 
-def test_a_brand_that_moves_takes_its_history_along(market: World) -> None:
+def test_a_brand_that_moves_takes_its_history_along(shop: World) -> None:
     counters, generation = wiring.counters(), Generation.new(NOW)
     counters.publish(generation)
     counters.add(generation, "1", [increment("b0", NOW, "v0"), increment("b2", NOW, "v0")])
-    counters.move_brand("b0", "v0", "v1")
+    counters.move_brand("b0", in_usd("v0"), in_usd("v1"))
     store = wiring.hot_store()
     evidence = store.read([("b2", "p0", "s0", CONTEXT), ("b1", "p0", "s0", CONTEXT)], NOW).evidence
     assert evidence is not None
@@ -156,7 +160,27 @@ def test_a_brand_that_moves_takes_its_history_along(market: World) -> None:
     assert evidence[1, vertical, 0].tolist() == list(MEASURED)  # b0 is now in b1's vertical
 
 
-def test_without_redis_the_catalog_comes_from_the_database(market: World) -> None:
+def test_a_brand_that_changes_its_currency_leaves_every_cell_above_it(shop: World) -> None:
+    counters, generation = wiring.counters(), Generation.new(NOW)
+    counters.publish(generation)
+    counters.add(generation, "1", [increment("b0", NOW), increment("b1", NOW, "v1")])
+    counters.move_brand("b0", in_usd("v0"), market("EUR", "v0"))
+    names = [f"gUSD gEUR v{in_usd('v0')} v{market('EUR', 'v0')} bb0".split(" ")][0]
+    stored = counters.redis.mget(list(map(generation.key, names)))
+    shown = [float(sums[0, 0]) for sums in decayed(stored, NOW, NOW)]
+    assert shown == [1000, 1000, 0, 1000, 1000]  # of b1's 1,000 nothing left
+
+
+def test_sums_of_another_schema_are_not_read(shop: World, redis_client: redis.Redis) -> None:
+    generation = Generation.new(NOW)
+    wiring.counters().publish(generation)
+    store = wiring.hot_store()
+    assert store.read(PLACES, NOW).evidence is not None
+    redis_client.set(POINTER, generation.pointer.partition(b"-")[2])  # as the release before named them
+    assert store.read(PLACES, NOW).evidence is None
+
+
+def test_without_redis_the_catalog_comes_from_the_database(shop: World) -> None:
     nowhere = redis.Redis(host="127.0.0.1", port=1, socket_connect_timeout=0.1)
     hot = HotStore(nowhere, wiring._Catalog()).read(PLACES, NOW)
     assert hot.degraded == ("cache_unavailable",)
@@ -164,7 +188,7 @@ def test_without_redis_the_catalog_comes_from_the_database(market: World) -> Non
     assert hot.evidence is None
 
 
-def test_lost_sums_are_not_taken_for_none(market: World, redis_client: redis.Redis) -> None:
+def test_lost_sums_are_not_taken_for_none(shop: World, redis_client: redis.Redis) -> None:
     store = wiring.hot_store()
     wiring.counters().publish(Generation.new(datetime.now(UTC)))
     assert store.read(PLACES, NOW).evidence is not None

@@ -15,6 +15,7 @@ from adbid.data import outbox, rebuild
 from adbid.data.counters import Counters, Generation, Increment
 from adbid.data.outbox import Delta, Outbox
 from adbid.data.tables import performance
+from adbid.domain.context import market
 from adbid.domain.decay import quarter_hour
 from adbid.engine.batch import Result
 from tests.support.performance import (  # noqa: F401  # fixtures
@@ -135,7 +136,8 @@ def test_a_rebuild_can_tell_what_its_snapshot_showed(store: Store) -> None:
     assert number not in shown
     measures = (2.0, 0.0, 0.0, 0.4, 1.25)
     context = ("mobile", "", "", "", "")
-    expected = [Increment("retail", "b0", store.partner, "s0", context, quarter_hour(CELL[0]), measures)]
+    place = market("USD", "retail"), "b0", store.partner, "s0", context
+    expected = [Increment(*place, quarter_hour(CELL[0]), measures)]
     assert increments == late == expected
 
 

@@ -18,7 +18,7 @@ from adbid.data.counters import POINTER, Counters, Generation, Increment, decaye
 from adbid.data.database import Database
 from adbid.data.outbox import Outbox
 from adbid.data.tables import performance, performance_delta, performance_event
-from adbid.domain.context import LEVELS, chain
+from adbid.domain.context import LEVELS, chain, market
 from adbid.domain.decay import LANDMARK_LIFETIME
 from adbid.domain.errors import Unavailable
 from adbid.domain.events import Event
@@ -27,7 +27,7 @@ from tests.support.past import AT, Path, added_up, catalog, path_of, random_rows
 
 ROWS = random_rows(300)
 PATHS = [path_of(cell) for cell in ROWS]
-NEW = ("retail", "b0", "p0", "s0", ("tv", "", "", "", ""))
+NEW = (market("USD", "retail"), "b0", "p0", "s0", ("tv", "", "", "", ""))
 
 
 @pytest.fixture(scope="module")
@@ -181,12 +181,12 @@ def test_a_delta_left_pending_is_not_added_again(
 def test_a_delta_of_many_cells_is_marked_as_a_whole(counters: Counters) -> None:
     generation = Generation.new(AT)
     many = [
-        Increment("v", f"b{n}", "p", "s", NEW[4], AT, (1.0, 0.0, 0.0, 0.0, 0.0)) for n in range(400)
+        Increment(NEW[0], f"b{n}", "p", "s", NEW[4], AT, (1.0, 0.0, 0.0, 0.0, 0.0)) for n in range(400)
     ]  # more cells than one call takes
     counters.mark(generation, "7", many)
     counters.publish(generation)
     assert counters.add(generation, "7", many)
-    assert counters.redis.get(generation.key("g")) is None
+    assert counters.redis.get(generation.key("gUSD")) is None
 
 
 def test_a_second_rebuild_waits_its_turn(database: Database, counters: Counters) -> None:
@@ -243,14 +243,26 @@ def test_keys_of_other_generations_expire(database: Database, counters: Counters
     before = rebuild.rebuild(database, counters, AT)
     after = rebuild.rebuild(database, counters, AT)
     assert 0 < counters.redis.ttl("cell:deadbeef:g") <= 600
-    assert 0 < counters.redis.ttl(before.key("g")) <= 600
-    assert counters.redis.ttl(after.key("g")) == -1
+    assert 0 < counters.redis.ttl(before.key("gUSD")) <= 600
+    assert counters.redis.ttl(after.key("gUSD")) == -1
 
 
 def test_the_current_sums_are_made_when_there_are_none(database: Database, counters: Counters) -> None:
     made = rebuild.ensure_current(database, counters, AT)
     assert made is not None
     assert made == counters.current() == rebuild.ensure_current(database, counters, AT)
+
+
+def test_sums_of_another_schema_count_as_lost(database: Database, counters: Counters) -> None:
+    before = f"deadbeef {AT.timestamp():.0f}".encode()  # as the release before named them
+    counters.redis.set("cell:deadbeef:g", b"sums over all currencies")
+    counters.redis.set(POINTER, before)
+    assert counters.current() is None
+    made = rebuild.ensure_current(database, counters, AT)
+    assert made is not None
+    assert made == counters.current()
+    np.testing.assert_allclose(known(counters, PATHS), added_up(ROWS, PATHS, AT), rtol=1e-12)
+    assert 0 < counters.redis.ttl("cell:deadbeef:g") <= 600
 
 
 def test_an_old_landmark_is_renewed(database: Database, counters: Counters) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from adbid.data import events, rollup, tables
 from adbid.data.database import Database
-from adbid.domain.context import LEVELS, chain
+from adbid.domain.context import LEVELS, chain, market
 from adbid.domain.decay import HALF_LIVES_DAYS, MEASURES
 from adbid.domain.events import Cell, Totals
 from tests.support.world import BRAND, PARTNER, SLOT, STRATEGY
@@ -88,8 +88,12 @@ def store_cells(database: Database, rows: Rows) -> None:
 Path = tuple[str, str, str, str, tuple[str, ...]]
 
 
+def market_of(brand_id: str) -> str:
+    return market(CURRENCIES[brand_id], VERTICALS[brand_id])
+
+
 def path_of(cell: Cell) -> Path:
-    return VERTICALS[cell.brand_id], cell.brand_id, cell.partner_id, cell.slot_id, cell.context
+    return market_of(cell.brand_id), cell.brand_id, cell.partner_id, cell.slot_id, cell.context
 
 
 def added_up(rows: Rows, paths: Sequence[Path], at: datetime) -> NDArray[np.float64]:

@@ -21,7 +21,7 @@ from adbid.data.database import Database
 from adbid.data.ledger import Ledger
 from adbid.data.outbox import Delta, Outbox
 from adbid.data.tables import brand_day, performance, performance_delta, performance_event
-from adbid.domain.context import CONTEXT_DIMENSIONS
+from adbid.domain.context import CONTEXT_DIMENSIONS, market
 from adbid.domain.decay import MEASURES
 from adbid.domain.events import OUTCOMES, Event
 from adbid.domain.ledger import Budget, Candidate, Won
@@ -146,7 +146,7 @@ class Store:
         """Redis holds what `performance` adds up to, to the last few bits."""
         increments = [
             Increment(
-                "retail",
+                market("USD", "retail"),
                 str(cell[1]),
                 self.partner,
                 str(cell[2]),
@@ -157,7 +157,7 @@ class Store:
             for cell, measures in self.totals().items()
         ]
         names, gains = expand(increments, generation.landmark)
-        keys = self.client.keys(f"cell:{generation.name}:*")
+        keys = self.client.keys(generation.key("*"))
         stored = {key.decode() for key in keys if b":applied:" not in key}
         assert set(map(generation.key, names)) <= stored
         values = self.client.mget(sorted(stored)) if stored else []

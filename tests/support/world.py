@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Table
 from adbid import wiring
 from adbid.data import tables
 from adbid.data.counters import Generation, Increment
-from adbid.domain.context import context_of
+from adbid.domain.context import context_of, market
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 FAR_FUTURE = 4_102_444_800
@@ -61,7 +61,7 @@ class World:
         """Counts what happened in Redis: measures per brand, partner, slot and context at a time."""
         increments = [
             Increment(
-                row.get("vertical", "retail"),
+                market(row.get("currency", "USD"), row.get("vertical", "retail")),
                 row["brand_id"],
                 row["partner_id"],
                 row["slot_id"],

@@ -375,7 +375,7 @@ class _History:
 
         with database().read() as connection:
             brands = catalog.load_brands(connection, [place[0] for place in places])
-            paths = [(brands[p[0]].vertical if p[0] in brands else "", *p) for p in places]
+            paths = [(brands[p[0]].market if p[0] in brands else "", *p) for p in places]
             return evidence.evidence_before(connection, paths, at)
 
     def restore(self, now: datetime) -> bool:

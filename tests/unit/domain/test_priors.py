@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from adbid.domain.context import LEVELS
+from adbid.domain.context import LEVELS, market
 from adbid.domain.decay import HALF_LIVES_DAYS, MEASURES
 from adbid.domain.drift import follow
 from adbid.domain.entities import PriorFeatures
@@ -19,7 +19,7 @@ PLACES = [
     ("b1", "p2", "s1", MOBILE),
     ("b2", "p1", "s1", MOBILE),
 ]
-VERTICALS = {"b1": "retail", "b2": ""}
+MARKETS = {"b1": market("USD", "retail"), "b2": ""}
 
 
 def prior(clicks: float = 10.0, imps: float = 1000.0, **scope: str) -> PriorFeatures:
@@ -29,14 +29,14 @@ def prior(clicks: float = 10.0, imps: float = 1000.0, **scope: str) -> PriorFeat
 
 def spoken_for(*priors: PriorFeatures) -> dict[str, list[int]]:
     """By level, the places that have a prior there."""
-    found = operator_priors(priors, PLACES, VERTICALS)
+    found = operator_priors(priors, PLACES, MARKETS)
     assert found is not None
     rows = [np.flatnonzero(found.impressions[level]).tolist() for level in range(len(LEVELS))]
     return {name: places for name, places in zip(LEVELS, rows, strict=True) if places}
 
 
 def test_none_at_all() -> None:
-    assert operator_priors([], PLACES, VERTICALS) is None
+    assert operator_priors([], PLACES, MARKETS) is None
 
 
 @pytest.mark.parametrize(
@@ -64,13 +64,20 @@ def test_a_prior_speaks_for_the_level_its_scope_ends_at(
     assert spoken_for(prior(**scope)) == found
 
 
+def test_a_verticals_prior_speaks_for_it_in_every_currency() -> None:
+    markets = {"b1": market("USD", "retail"), "b2": market("JPY", "retail")}
+    found = operator_priors([prior(10, 1000, vertical="retail")], PLACES, markets)
+    assert found is not None
+    assert found.clicks[LEVELS.index("vertical")].tolist() == [10.0] * len(PLACES)
+
+
 def test_a_brand_without_a_vertical_belongs_to_none() -> None:
     assert spoken_for(prior()) == {}
 
 
 def test_priors_of_several_levels_stand_side_by_side() -> None:
     priors = [prior(10, 1000, vertical="retail"), prior(4, 50, brand_id="b1", partner_id="p2")]
-    found = operator_priors(priors, PLACES, VERTICALS)
+    found = operator_priors(priors, PLACES, MARKETS)
     assert found is not None
     assert found.clicks[LEVELS.index("vertical")].tolist() == [10.0, 10.0, 10.0, 0.0]
     assert found.impressions[LEVELS.index("vertical")].tolist() == [1000.0, 1000.0, 1000.0, 0.0]
@@ -94,7 +101,7 @@ def rates(evidence: np.ndarray, priors: OperatorPriors | None) -> list[float]:
 
 
 def test_a_prior_replaces_mean_and_strength_in_both_chains() -> None:
-    priors = operator_priors([prior(10, 1000, brand_id="b1")], PLACES[:1], VERTICALS)
+    priors = operator_priors([prior(10, 1000, brand_id="b1")], PLACES[:1], MARKETS)
     market = {"global": (1e6, 5e4), "vertical": (1e6, 5e4)}
     brand = LEVELS.index("brand")
     nothing = rates(known(**market), priors)
@@ -108,7 +115,7 @@ def test_the_finest_prior_has_the_last_word() -> None:
     priors = operator_priors(
         [prior(10, 1000, vertical="retail"), prior(20, 400, brand_id="b1", partner_id="p1")],
         PLACES[:1],
-        VERTICALS,
+        MARKETS,
     )
     found = rates(known(), priors)
     assert found[LEVELS.index("brand")] == pytest.approx(0.01)
@@ -118,7 +125,7 @@ def test_the_finest_prior_has_the_last_word() -> None:
 def test_a_prior_changes_click_through_alone() -> None:
     row = known(**{"global": (1000.0, 30.0)})
     row[..., 2:] = row[..., 1:2]
-    priors = operator_priors([prior(500, 1000, brand_id="b1")], PLACES[:1], VERTICALS)
+    priors = operator_priors([prior(500, 1000, brand_id="b1")], PLACES[:1], MARKETS)
     bare = follow(row, respond(row, DEFAULTS.response), DEFAULTS.drift)
     given = follow(row, respond(row, DEFAULTS.response, priors), DEFAULTS.drift, priors)
     assert np.array_equal(bare.levels[1:], given.levels[1:])

@@ -66,7 +66,7 @@ class FeatureCache:
         pipeline = self._redis.pipeline(transaction=False)
         for one in features:
             order = _order(one)
-            value = orjson.dumps(asdict(one) | {"order": order}, default=str)
+            value = orjson.dumps(_document(one) | {"order": order}, default=str)
             self._set_if_newer(keys=[key_of(one)], args=[value, order, TTL_SECONDS], client=pipeline)
         for key in missing:
             pipeline.set(key, b"null", ex=MISSING_TTL_SECONDS, nx=True)
@@ -79,6 +79,13 @@ class FeatureCache:
     def forget(self, key: str) -> None:
         """Removes what is cached of a deleted or changed object; the next bundle reads it anew."""
         self._redis.delete(key)
+
+
+def _document(features: Features) -> dict[str, Any]:
+    """Without what follows from the rest."""
+    document = asdict(features)
+    document.pop("market", None)
+    return document
 
 
 def read_brand(document: Mapping[str, Any]) -> BrandFeatures:

@@ -1,16 +1,17 @@
 """The decayed sums of every cell, in Redis: what scoring knows of the past, one packed value per cell.
 
 A *generation* is one complete set of sums with one landmark. The key `cells` names the current one;
-`cell:<generation>:<cell>` holds H·M little-endian doubles (`decay.HALF_LIVES_DAYS` × `decay.MEASURES`).
-A cell that is missing in the current generation has no data; a missing `cells` key means the sums are
-lost and must be rebuilt from MySQL (`adbid.data.rebuild`).
+`cell:<schema>-<generation>:<cell>` holds H·M little-endian doubles (`decay.HALF_LIVES_DAYS` ×
+`decay.MEASURES`). A cell that is missing in the current generation has no data. Where the `cells` key is
+missing, or names a generation of another `SCHEMA`, the sums are lost and must be rebuilt from MySQL
+(`adbid.data.rebuild`).
 """
 
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +25,15 @@ Array = NDArray[np.float64]
 POINTER = "cells"
 WIDTH = len(HALF_LIVES_DAYS) * len(MEASURES)
 CELL_BYTES = 8 * WIDTH
+
+SCHEMA = 2
+"""Of what cells are named by (`context.chain`) and hold. Whoever changes that raises it. It is part of every
+key, so that code of two releases, while one takes over from the other, never adds to one another's sums."""
+
 NO_DATA = bytes(CELL_BYTES)
 
+_READABLE = f"{SCHEMA}-".encode()
+_BRAND = LEVELS.index("brand")
 _CELLS_PER_CALL = 500  # keeps one script call near a millisecond: Redis serves nobody else meanwhile
 _APPLIED_SECONDS = 7 * 86_400  # a delta is retried for at most this long
 _RETIRED_SECONDS = 600  # readers may still hold the pointer of the generation before
@@ -61,7 +69,7 @@ class Increment:
     `context` holds one value per `CONTEXT_DIMENSIONS`; `measures` one number per `decay.MEASURES`.
     """
 
-    vertical: str
+    market: str
     brand_id: str
     partner_id: str
     slot_id: str
@@ -79,11 +87,12 @@ class Generation:
 
     @property
     def pointer(self) -> bytes:
-        return f"{self.name} {self.landmark.timestamp():.0f}".encode()
+        return f"{SCHEMA}-{self.name} {self.landmark.timestamp():.0f}".encode()
 
     @classmethod
     def parse(cls, pointer: bytes) -> "Generation":
-        name, landmark = pointer.decode().split(" ")
+        """Of a pointer that `readable` has let through."""
+        name, landmark = pointer[len(_READABLE) :].decode().split(" ")
         return cls(name, datetime.fromtimestamp(int(landmark), UTC))
 
     @classmethod
@@ -91,7 +100,12 @@ class Generation:
         return cls(secrets.token_hex(4), landmark.replace(microsecond=0))
 
     def key(self, cell: str) -> str:
-        return f"cell:{self.name}:{cell}"
+        return f"cell:{SCHEMA}-{self.name}:{cell}"
+
+
+def readable(pointer: bytes | None) -> TypeGuard[bytes]:
+    """Whether a pointer names sums that this code understands; others are as good as lost."""
+    return pointer is not None and pointer.startswith(_READABLE)
 
 
 def expand(increments: Sequence[Increment], landmark: datetime) -> tuple[list[str], Array]:
@@ -99,7 +113,7 @@ def expand(increments: Sequence[Increment], landmark: datetime) -> tuple[list[st
     rows: list[int] = []
     cells: list[str] = []
     for row, one in enumerate(increments):
-        for cell in chain(one.vertical, one.brand_id, one.partner_id, one.slot_id, one.context):
+        for cell in chain(one.market, one.brand_id, one.partner_id, one.slot_id, one.context):
             if cell is not None:
                 rows.append(row)
                 cells.append(cell)
@@ -128,7 +142,7 @@ class Counters:
     def current(self) -> Generation | None:
         """The current generation; None when the sums are lost."""
         pointer: Any = self._redis.get(POINTER)
-        return Generation.parse(pointer) if pointer else None
+        return Generation.parse(pointer) if readable(pointer) else None
 
     def add(self, generation: Generation, delta: str, increments: Sequence[Increment]) -> bool:
         """Adds `increments` once, however often it is called with the same `delta`.
@@ -160,21 +174,21 @@ class Counters:
         pipeline.execute()
 
     def move_brand(self, brand_id: str, before: str, after: str) -> None:
-        """Takes a brand's sums out of the vertical it left and into the one it joined ("" is none)."""
+        """Takes a brand's sums out of the market it left and into the one it joined."""
         generation = self.current()
         if generation is None:
             return
-        brand_cell = chain("", brand_id, "", "", ())[LEVELS.index("brand")]
+        brand_cell = chain("", brand_id, "", "", ())[_BRAND]
         stored: Any = self._redis.get(generation.key(str(brand_cell)))
         if stored is None:
             return
         sums = np.frombuffer(stored, dtype="<f8")
-        for vertical, change in ((before, -sums), (after, sums)):
-            cell = chain(vertical, "", "", "", ())[LEVELS.index("vertical")]
-            if cell is not None:
-                marker = f"cell:{generation.name}:moved:{secrets.token_hex(8)}"
-                keys = [POINTER, marker, generation.key(cell)]
-                self._add(keys=keys, args=[generation.pointer, _APPLIED_SECONDS, change.tobytes()])
+        left, joined = (chain(market, "", "", "", ())[:_BRAND] for market in (before, after))
+        for cells, others, change in ((left, joined, -sums), (joined, left, sums)):
+            for cell in cells:
+                if cell is not None and cell not in others:
+                    keys = [POINTER, generation.key(f"moved:{secrets.token_hex(8)}"), generation.key(cell)]
+                    self._add(keys=keys, args=[generation.pointer, _APPLIED_SECONDS, change.tobytes()])
 
     def write(self, generation: Generation, names: Sequence[str], sums: Array) -> None:
         """Stores the sums of a generation that isn't current yet."""
@@ -185,7 +199,7 @@ class Counters:
     def publish(self, generation: Generation) -> None:
         """Makes `generation` current, and lets the one before expire."""
         before: Any = self._redis.set(POINTER, generation.pointer, get=True)
-        if before and before != generation.pointer:
+        if readable(before) and before != generation.pointer:
             self.discard(Generation.parse(before))
 
     def discard(self, generation: Generation) -> None:
@@ -208,7 +222,7 @@ class Counters:
 
 
 def _marker(generation: Generation, delta: str, start: int) -> str:
-    return f"cell:{generation.name}:applied:{delta}:{start}"
+    return generation.key(f"applied:{delta}:{start}")
 
 
 def decayed(values: Iterable[bytes | None], landmark: datetime, now: datetime) -> Array:

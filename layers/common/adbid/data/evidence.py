@@ -24,18 +24,19 @@ from sqlalchemy import (
 from adbid.data.rollup import ALL, Scope
 from adbid.data.tables import brand, performance, performance_rollup
 from adbid.data.types import Money, Real
-from adbid.domain.context import CONTEXT_DIMENSIONS, FIRST_CONTEXT_LEVEL, LEVELS, chain
+from adbid.domain.context import CONTEXT_DIMENSIONS, FIRST_CONTEXT_LEVEL, LEVELS, chain, market, parts
 from adbid.domain.decay import HALF_LIVES_DAYS, MEASURES, age_days, quarter_hour, weights
 from adbid.domain.money import MICROS
 
 Array = NDArray[np.float64]
 
 Path = tuple[str, str, str, str, tuple[str, ...]]
-"""(vertical, brand, partner, slot, context values) of a bid: what names its cells."""
+"""(market, brand, partner, slot, context values) of a bid: what names its cells."""
 
 HORIZON = timedelta(days=40 * max(HALF_LIVES_DAYS))
 """Older rows aren't read: 40 of the longest half-life leave less than 1e-12 of an event."""
 
+_VERTICAL = LEVELS.index("vertical")
 _WIDTH = len(HALF_LIVES_DAYS) * len(MEASURES)
 _NAMES = ("slot_id", "brand_id", "partner_id")
 _DAY_SECONDS = 86_400.0
@@ -57,17 +58,16 @@ def evidence_before(connection: Connection, paths: Sequence[Path], at: datetime)
         -1 if cell is None else cells.setdefault(cell, len(cells)) for path in paths for cell in chain(*path)
     ]
     sums = np.zeros((len(cells) + 1, _WIDTH))  # the last row: skipped levels
-    for kind, vertical, slot, brand_id, partner, *rest in connection.execute(
-        _query(connection, paths, until)
-    ):
+    rows = connection.execute(_query(connection, paths, until))
+    for kind, currency, vertical, slot, brand_id, partner, *rest in rows:
         context = tuple(rest[: len(CONTEXT_DIMENSIONS)])
         numbers = np.array(rest[len(CONTEXT_DIMENSIONS) :], dtype=np.float64)
-        if kind == "vertical":
-            found = chain(vertical, "", "", "", ())[1:2]
+        if kind == "market":
+            found = chain(market(currency, vertical), "", "", "", ())[_VERTICAL : _VERTICAL + 1]
         elif kind == "context":
             found = chain("", brand_id, partner, slot, context)[FIRST_CONTEXT_LEVEL:]
         else:
-            found = [_cell(slot, brand_id, partner)]
+            found = [_cell(currency, slot, brand_id, partner)]
         for cell in found:
             place = None if cell is None else cells.get(cell)
             if place is not None:
@@ -77,15 +77,16 @@ def evidence_before(connection: Connection, paths: Sequence[Path], at: datetime)
     return evidence[np.array(index, dtype=np.intp).reshape(len(paths), len(LEVELS))]
 
 
-def _cell(slot: str, brand_id: str, partner: str) -> str | None:
+def _cell(currency: str, slot: str, brand_id: str, partner: str) -> str | None:
     level = (
         "global" if brand_id == ALL else "brand" if partner == ALL else "partner" if slot == ALL else "slot"
     )
-    return chain("", brand_id, partner, slot, ())[LEVELS.index(level)]
+    return chain(market(currency, ""), brand_id, partner, slot, ())[LEVELS.index(level)]
 
 
 def _query(connection: Connection, paths: Sequence[Path], until: datetime) -> CompoundSelect[Any]:
-    """Rows of (kind, vertical, slot, brand, partner, context…, a sum per half-life and measure)."""
+    """Rows of (kind, currency, vertical, slot, brand, partner, context…, a sum per half-life and measure)."""
+    markets = {parts(path[0]) for path in paths if path[0]}
     scopes: set[Scope] = {(ALL, ALL, ALL)}
     places: set[Scope] = set()
     devices: set[str] = set()
@@ -94,34 +95,44 @@ def _query(connection: Connection, paths: Sequence[Path], until: datetime) -> Co
         if any(context):
             places.add((slot, brand_id, partner))
             devices.add(context[0])
-    parts = [_of_scopes(connection, scopes, until)]
-    if verticals := {path[0] for path in paths} - {""}:
-        parts.append(_of_verticals(connection, verticals, until))
+    queries = [_of_scopes(connection, scopes, {currency for currency, _ in markets}, until)]
+    if markets:
+        queries.append(_of_markets(connection, markets, until))
     if places:
-        parts.append(_of_contexts(connection, places, devices, until))
-    return union_all(*parts)
+        queries.append(_of_contexts(connection, places, devices, until))
+    return union_all(*queries)
 
 
-def _of_scopes(connection: Connection, scopes: set[Scope], until: datetime) -> Select[Any]:
+def _of_scopes(
+    connection: Connection, scopes: set[Scope], currencies: set[str], until: datetime
+) -> Select[Any]:
+    """Of everything only what is in `currencies`; a brand's has one."""
     row = performance_rollup.c
     names = [row[name] for name in _NAMES]
-    rows = select(*names).where(tuple_(*names).in_(sorted(scopes)))
+    rows = select(row.currency, *names).where(
+        tuple_(*names).in_(sorted(scopes)), (row.brand_id != ALL) | row.currency.in_(sorted(currencies))
+    )
     found, sums = _decayed(connection, rows, row, until)
     ids = [found[name] for name in _NAMES]
-    return select(literal("ids"), literal(""), *ids, *_no_context(), *sums).group_by(*ids)
+    query = select(literal("ids"), found.currency, literal(""), *ids, *_no_context(), *sums)
+    return query.group_by(found.currency, *ids)
 
 
-def _of_verticals(connection: Connection, verticals: set[str], until: datetime) -> Select[Any]:
+def _of_markets(connection: Connection, markets: set[tuple[str, str]], until: datetime) -> Select[Any]:
     row = performance_rollup.c
     rows = (
-        select(brand.c.vertical)
+        select(brand.c.currency, brand.c.vertical)
         .join_from(brand, performance_rollup, row.brand_id == brand.c.id)
-        .where(brand.c.vertical.in_(sorted(verticals)), row.slot_id == ALL, row.partner_id == ALL)
+        .where(
+            tuple_(brand.c.currency, brand.c.vertical).in_(sorted(markets)),
+            row.slot_id == ALL,
+            row.partner_id == ALL,
+        )
     )
     found, sums = _decayed(connection, rows, row, until)
     nothing = [literal("") for _ in _NAMES]
-    query = select(literal("vertical"), found.vertical, *nothing, *_no_context(), *sums)
-    return query.group_by(found.vertical)
+    query = select(literal("market"), found.currency, found.vertical, *nothing, *_no_context(), *sums)
+    return query.group_by(found.currency, found.vertical)
 
 
 def _of_contexts(
@@ -137,7 +148,7 @@ def _of_contexts(
     rows = rows.with_hint(performance, f"FORCE INDEX ({_BY_PLACE})", "mysql")
     found, sums = _decayed(connection, rows, row, until)
     ids = [found[name] for name in (*_NAMES, *CONTEXT_DIMENSIONS)]
-    return select(literal("context"), literal(""), *ids, *sums).group_by(*ids)
+    return select(literal("context"), literal(""), literal(""), *ids, *sums).group_by(*ids)
 
 
 def _no_context() -> list[ColumnElement[str]]:

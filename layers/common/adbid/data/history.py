@@ -10,7 +10,7 @@ from sqlalchemy import Connection, func, or_, select
 
 from adbid.data.evidence import HORIZON as HORIZON
 from adbid.data.tables import brand, performance
-from adbid.domain.context import CONTEXT_DIMENSIONS, chain
+from adbid.domain.context import CONTEXT_DIMENSIONS, chain, market
 from adbid.domain.decay import HALF_LIVES_DAYS, MEASURES, weights
 
 Array = NDArray[np.float64]
@@ -20,14 +20,14 @@ _ROWS_PER_PAGE = 10_000
 _ROW = performance.c
 _MEASURES = tuple(_ROW[name] for name in MEASURES)
 _CONTEXT = tuple(_ROW[name] for name in CONTEXT_DIMENSIONS)
-_VERTICAL = func.coalesce(brand.c.vertical, "")
-_PATH = (_VERTICAL, _ROW.brand_id, _ROW.partner_id, _ROW.slot_id, *_CONTEXT)
+_MARKET = (func.coalesce(brand.c.currency, ""), func.coalesce(brand.c.vertical, ""))
+_PATH = (*_MARKET, _ROW.brand_id, _ROW.partner_id, _ROW.slot_id, *_CONTEXT)
 _JOINED = performance.outerjoin(brand, brand.c.id == _ROW.brand_id)
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Rows of `performance` in columns. `paths` are (vertical, brand, partner, slot, context values…), flat;
+    """Rows of `performance` in columns. `paths` are (market, brand, partner, slot, context values…), flat;
     `measures` is [rows, `decay.MEASURES`]."""
 
     bucket_start: list[datetime]
@@ -36,7 +36,7 @@ class Chunk:
 
 
 def stream(connection: Connection, since: datetime, until: datetime) -> Iterator[Chunk]:
-    """The rows of [since, until) by primary key, page by page, each with its brand's vertical."""
+    """The rows of [since, until) by primary key, page by page, each with its brand's market."""
     query = (
         select(_ROW.bucket_start, _ROW.cell_hash, *_PATH, *_MEASURES)
         .select_from(_JOINED)
@@ -51,7 +51,7 @@ def stream(connection: Connection, since: datetime, until: datetime) -> Iterator
         if rows:
             yield Chunk(
                 [row[0] for row in rows],
-                [tuple(row[2:last]) for row in rows],
+                [(market(row[2], row[3]), *row[4:last]) for row in rows],
                 np.array([row[last:] for row in rows], dtype=np.float64),
             )
         if len(rows) < _ROWS_PER_PAGE:
@@ -63,8 +63,8 @@ def stream(connection: Connection, since: datetime, until: datetime) -> Iterator
 
 def cells_of(path: tuple[str, ...]) -> list[str | None]:
     """The cells of one of `Chunk.paths`, as `context.chain` names them."""
-    vertical, brand_id, partner_id, slot_id, *context = path
-    return chain(vertical, brand_id, partner_id, slot_id, tuple(context))
+    market, brand_id, partner_id, slot_id, *context = path
+    return chain(market, brand_id, partner_id, slot_id, tuple(context))
 
 
 def decayed_sums(groups: Sequence[int] | NDArray[np.intp], count: int, ages: Array, measures: Array) -> Array:

@@ -1,7 +1,7 @@
 """Everything a bundle needs to be scored, in one read of Redis; what is missing, by one query per kind.
 
 The keys of a bundle depend on two things that only Redis knows for certain: the current generation of the
-sums and each brand's vertical. Both are remembered from the last read and checked in this one, so that a
+sums and each brand's market. Both are remembered from the last read and checked in this one, so that a
 warm bundle takes one round trip, and a second one only when either has changed.
 """
 
@@ -20,7 +20,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from adbid.data.cache import PRIORS, FeatureCache, brand_key, partner_key, slot_key
-from adbid.data.counters import NO_DATA, POINTER, WIDTH, decayed
+from adbid.data.counters import NO_DATA, POINTER, WIDTH, decayed, readable
 from adbid.data.hot_keys import Cells, Place, Remembered
 from adbid.data.hot_numbers import (
     BRAND,
@@ -175,7 +175,7 @@ class HotStore:
         markets = _markets(found)
         sums = values[ends[3] :]
         evidence: Array | None = None
-        if pointer is not None:
+        if readable(pointer):
             moved = not markets.items() <= guessed.items()
             if names is None or pointer != names.pointer:
                 names, moved = Cells(pointer), True
@@ -249,4 +249,4 @@ def _read_priors(documents: Sequence[Mapping[str, Any]]) -> tuple[PriorFeatures,
 
 
 def _markets(brands: Mapping[str, BrandFeatures]) -> dict[str, str]:
-    return {brand: features.vertical for brand, features in brands.items()}
+    return {brand: features.market for brand, features in brands.items()}

@@ -159,7 +159,7 @@ def _encode(increments: Sequence[Increment]) -> bytes:
     return orjson.dumps(
         [
             (
-                one.vertical,
+                one.market,
                 one.brand_id,
                 one.partner_id,
                 one.slot_id,
@@ -173,6 +173,6 @@ def _encode(increments: Sequence[Increment]) -> bytes:
 
 
 def _decode(fields: list[Any]) -> Increment:
-    vertical, brand, partner, slot, context, bucket, measures = fields
+    market, brand, partner, slot, context, bucket, measures = fields
     bucket_start = datetime.fromtimestamp(bucket, UTC)
-    return Increment(vertical, brand, partner, slot, tuple(context), bucket_start, tuple(measures))
+    return Increment(market, brand, partner, slot, tuple(context), bucket_start, tuple(measures))

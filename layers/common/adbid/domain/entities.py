@@ -3,8 +3,10 @@
 `version` counts the writes of an object, so that an older copy never replaces a newer one in a cache.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
+
+from adbid.domain import context
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,7 @@ class StrategyFeatures:
 @dataclass(frozen=True, slots=True)
 class BrandFeatures:
     """An advertiser with its strategy. `daily_budget` is in `currency`, None where spend is not limited;
-    `timezone` is an IANA name; `status` is active or paused."""
+    `timezone` is an IANA name; `status` is active or paused. `market` follows from currency and vertical."""
 
     id: str
     vertical: str
@@ -34,6 +36,10 @@ class BrandFeatures:
     status: str
     version: int
     strategy: StrategyFeatures
+    market: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "market", context.market(self.currency, self.vertical))
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from adbid.domain.context import FIRST_CONTEXT_LEVEL, LEVELS
+from adbid.domain.context import FIRST_CONTEXT_LEVEL, LEVELS, parts
 from adbid.domain.entities import PriorFeatures
 from adbid.domain.response import OperatorPriors
 
@@ -15,12 +15,12 @@ _BRAND = LEVELS.index("brand")
 def operator_priors(
     priors: Sequence[PriorFeatures],
     places: Sequence[tuple[str, str, str, tuple[str, ...]]],
-    verticals: Mapping[str, str],
+    markets: Mapping[str, str],
 ) -> OperatorPriors | None:
     """The priors of each place (brand, partner, slot, context), by level; None when there are none at all.
 
-    A prior speaks for the level its scope ends at: a vertical, or the deepest of brand, partner, slot and
-    device type that it names.
+    A prior speaks for the level its scope ends at: a vertical (in every currency: clicks have none), or the
+    deepest of brand, partner, slot and device type that it names. `markets` are the brands' `context.market`.
     """
     if not priors:
         return None
@@ -31,7 +31,7 @@ def operator_priors(
     impressions = np.zeros_like(clicks)
     for row, (brand, partner, slot, context) in enumerate(places):
         cell = ("", brand, partner, slot, context[0])
-        vertical = verticals.get(brand)
+        _, vertical = parts(markets.get(brand, ""))
         scopes: list[tuple[int, tuple[str, ...]]] = []
         if vertical:
             scopes.append((_VERTICAL, (vertical, "", "", "", "")))

@@ -27,11 +27,11 @@ TARGETS: dict[str, tuple[str, str]] = {
 """Each rate as (what is counted, per what). cvr is conversions per click: real logs have rows above 1."""
 
 MINIMUM_EXPOSURE = 1.0
-"""With fewer decayed impressions in the whole system than this, money rates are unknown."""
+"""With fewer decayed impressions in the brand's whole currency than this, money rates are unknown."""
 
 MINIMUM_REVENUE = 1e-6
-"""With less decayed revenue in the whole system than this, the smallest amount there is, revenue is unknown:
-it comes long after the first impressions, and until then is not expected to be nothing."""
+"""With less decayed revenue in the brand's whole currency than this, the smallest amount there is, revenue is
+unknown: it comes long after the first impressions, and until then is not expected to be nothing."""
 
 NOTHING = 2.0**-60
 """Trials that knowing nothing is worth: what a sum is divided by may not be 0."""

@@ -19,6 +19,7 @@ from adbid.data import audit, catalog, tables
 from adbid.data.cache import FeatureCache, brand_key, partner_key, slot_key
 from adbid.data.catalog import BRAND, PARTNER, PRIOR, SLOT, STRATEGY, Brand, Item, Kind
 from adbid.data.database import Database
+from adbid.domain.context import market
 from adbid.domain.cursor import cursor_after, read_cursor
 from adbid.domain.errors import (
     Conflict,
@@ -39,7 +40,7 @@ Matches = Callable[[int], bool]
 """Whether a version is one the caller has seen."""
 
 MoveBrand = Callable[[str, str, str], None]
-"""Told that a brand (its id) has moved from one vertical to another."""
+"""Told that a brand (its id) has moved from one market (`context.market`) to another."""
 
 
 @dataclass(frozen=True)
@@ -188,8 +189,9 @@ class Administration:
             logger.warning("cache not refreshed after a change of %s %s", kind.name, item.id, exc_info=True)
 
     def _moved(self, before: Brand, after: Brand) -> None:
-        if self._move_brand and before.vertical != after.vertical:
-            self._move_brand(after.id, before.vertical, after.vertical)
+        left, joined = (market(one.currency, one.vertical) for one in (before, after))
+        if self._move_brand and left != joined:
+            self._move_brand(after.id, left, joined)
 
     def _refresh(self, kind: Kind[T], item_id: str) -> None:
         """Caches what the database says now: not what this change said, which may be old by now."""

@@ -131,7 +131,7 @@ class Batch:
         """`cells` as the sums in Redis take them."""
         return [
             Increment(
-                self._catalog.brands[cell.brand_id].vertical,
+                self._catalog.brands[cell.brand_id].market,
                 cell.brand_id,
                 cell.partner_id,
                 cell.slot_id,

@@ -130,7 +130,7 @@ class Reporting:
         return RoasReport(predicted, hot.brands[brand_id].target_roas, model.version, since, until, totals)
 
     def _predict(self, model: Model, place: Place, hot: Hot, now: datetime) -> Predicted:
-        path = (hot.brands[place[0]].vertical, *place)
+        path = (hot.brands[place[0]].market, *place)
         known = hot.evidence
         if known is None:  # Redis is down or has lost the sums
             with self._database.read() as connection:

@@ -15,7 +15,7 @@ from adbid.ml.model import Rows
 
 Array = NDArray[np.float64]
 Path = tuple[str, str, str, str, tuple[str, ...]]
-"""(vertical, brand, partner, slot, context values)."""
+"""(market, brand, partner, slot, context values)."""
 
 _REVENUE = list(TARGETS).index("revenue")
 _IMPRESSIONS, _CLICKS, _CONVERSIONS = (MEASURES.index(m) for m in ("impressions", "clicks", "conversions"))
@@ -42,11 +42,12 @@ def rows_of(places: Sequence[Place], pricing_models: Sequence[str], hot: Hot, at
 
 
 def payments_behind(evidence: Array, paths: Sequence[Path], parameters: ResponseParameters) -> Array:
-    """[rows]: the payments that each row's revenue rests on: conversions, or clicks where none are reported.
+    """[rows]: the payments that each row's revenue rests on: conversions, or clicks where none are reported
+    in its currency.
 
     evidence: [rows, levels, half-lives, measures] of `paths`.
     """
     sums = evidence[:, :, int(parameters.half_life_index[_REVENUE])].transpose(2, 1, 0)
-    payments = sums[_CONVERSIONS] if sums[_CONVERSIONS, 0].any() else sums[_CLICKS]
+    payments = np.where(sums[_CONVERSIONS, 0] > 0, sums[_CONVERSIONS], sums[_CLICKS])
     present = np.array([[cell is not None for cell in chain(*path)] for path in paths]).T
     return effective_payments(payments, sums[_IMPRESSIONS], parameters.strength_array[_REVENUE], present)

@@ -38,7 +38,7 @@ def draws_of(
     draws = np.ones(len(bundle))
     if "exploration" in picked:
         exploring = [place for place, one in enumerate(picked) if one == "exploration"]
-        paths = [(hot.brands[places[place][0]].vertical, *places[place]) for place in exploring]
+        paths = [(hot.brands[places[place][0]].market, *places[place]) for place in exploring]
         shapes = gamma_shape(payments_behind(evidence[exploring], paths, model.parameters.response))
         for place, shape in zip(exploring, shapes.tolist(), strict=True):
             draws[place] = thompson_draw(decision, bundle.ids[place], shape)
