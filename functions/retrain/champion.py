@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from adbid.domain.decay import MEASURES
-from adbid.domain.replay import ABSENT, replay
-from adbid.domain.response import TARGETS
+from adbid.domain.decay import HALF_LIVES_DAYS, MEASURES
+from adbid.domain.learning import BASE_HALF_LIFE, one_unit
+from adbid.domain.replay import ABSENT, Indexes, replay
+from adbid.domain.response import MINIMUM_EXPOSURE, MINIMUM_REVENUE, TARGETS
 from adbid.ml.model import COLUMNS, Model, Prediction, Rows
 from functions.retrain.samples import History
 from functions.retrain.training_data import moment_of
@@ -49,14 +50,18 @@ Skills = Mapping[str, Skill]
 
 
 def compare(history: History, first_day: float, models: Sequence[Model]) -> list[Skills]:
-    """The skill of each model on the rows from `first_day` on."""
+    """The skill of each model on the rows from `first_day` on. Each currency's money is taken over what an
+    impression brought in it before; a currency that had brought nothing yet isn't judged."""
     log = history.log
     later = int(np.searchsorted(log.days, first_day))
     found: list[dict[str, list[Array]]] = [{name: [] for name in TARGETS} for _ in models]
+    known = {name: [np.ones(later, dtype=np.bool_)] for name in ("revenue", "cost")}
     for step in replay(log):
         if step.day < first_day:
             continue
         rows = _rows(history, step.rows, step.day)
+        for name, told in _money_known(step.evidence).items():
+            known[name].append(told)
         with np.errstate(all="ignore"):  # a challenger may predict anything: `verdict` looks at it
             for model, rates in zip(models, found, strict=True):
                 for name, rate in _rates(model.predict(rows, step.evidence)).items():
@@ -67,6 +72,9 @@ def compare(history: History, first_day: float, models: Sequence[Model]) -> list
         for name, (success, trial) in TARGETS.items():
             outcome, exposure = (log.measures[:, MEASURES.index(column)] for column in (success, trial))
             rate = np.concatenate([np.empty(0), *rates[name]])
+            if name in known:
+                unit = _unit(outcome, exposure, log.currencies, later) * np.concatenate(known[name])
+                rate, outcome, exposure = rate * unit[later:], outcome * unit, exposure * (unit > 0)
             skill = _skill(rate, outcome, exposure, later)
             if skill is not None:
                 skills[name] = skill
@@ -117,6 +125,20 @@ def _rates(prediction: Prediction) -> dict[str, Array]:
     lifted = response.ctr * prediction.quality.factor  # what CPC and CPA bids are valued with
     revenue = response.revenue if prediction.revenue is None else prediction.revenue
     return {"ctr": lifted, "cvr": response.cvr, "revenue": revenue, "cost": response.cost}
+
+
+def _money_known(evidence: Array) -> dict[str, NDArray[np.bool_]]:
+    """[rows]: where anything was earned, and shown, in the row's currency. Elsewhere no model may say."""
+    half_life = HALF_LIVES_DAYS.index(BASE_HALF_LIFE)
+    shown, revenue = (evidence[:, 0, half_life, MEASURES.index(name)] for name in ("impressions", "revenue"))
+    seen = shown >= MINIMUM_EXPOSURE
+    return {"revenue": seen & (revenue >= MINIMUM_REVENUE), "cost": seen}
+
+
+def _unit(outcome: Array, exposure: Array, currencies: Indexes, later: int) -> Array:
+    """[rows]: `one_unit` by what is known from before the later days."""
+    before = np.arange(len(outcome)) < later
+    return one_unit(outcome * before, exposure * before, currencies)
 
 
 def _skill(rate: Array, outcome: Array, exposure: Array, later: int) -> Skill | None:

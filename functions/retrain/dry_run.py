@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from adbid.domain.context import CONTEXT_DIMENSIONS, LEVELS
 from adbid.domain.decay import MEASURES
 from adbid.domain.evaluation import Evaluation
+from adbid.domain.learning import one_unit
 from adbid.domain.replay import ABSENT
 from adbid.engine.bundle import Bid
 from adbid.engine.scoring import ScoringEngine
@@ -22,7 +23,7 @@ AMOUNTS = {"CPM": "4.00", "CPC": "0.40", "CPA": "12.00"}
 WIDEST = 30.0
 """How many times more or less than the serving model's a prediction for one bid may be."""
 DRIFT = 3.0
-"""The same for the mean over all canned bids."""
+"""The same for the mean over all canned bids, in one unit of money."""
 
 _LARGEST_LIFT = 100.0
 _LATEST_ROWS = 100_000
@@ -70,8 +71,13 @@ def rehearse(
         ).evaluation
 
     ours, theirs = answers(challenger), answers(champion)
+    currencies = np.unique([bid["currency"] for bid in bids], return_inverse=True)[1]
     for name in ("ctr", "cvr", "revenue", "cost", "value_per_impression"):
-        _check(name, getattr(ours, name), getattr(theirs, name))
+        one, other = getattr(ours, name), getattr(theirs, name)
+        unit = np.ones(len(bids))
+        if name not in ("ctr", "cvr"):
+            unit = one_unit(np.nan_to_num(other), unit, currencies)
+        _check(name, one, other, unit)
     if not bool(np.all(ours.ctr <= 1.0)):
         raise NotSane("a click-through rate over 1")
     lift = ours.quality.factor
@@ -81,8 +87,9 @@ def rehearse(
         raise NotSane("not every bid was answered")
 
 
-def _check(name: str, ours: Array, theirs: Array) -> None:
-    """Numbers where the champion has numbers, positive where it has positive ones, and not far from them."""
+def _check(name: str, ours: Array, theirs: Array, unit: Array) -> None:
+    """Numbers where the champion has numbers, positive where it has positive ones, and not far from them.
+    `unit` makes the amounts of different currencies alike."""
     known = np.isfinite(theirs)
     if not bool(np.all(np.isfinite(ours[known]) & (ours[known] >= 0))):
         raise NotSane(f"{name} is not a number, or negative")
@@ -93,6 +100,6 @@ def _check(name: str, ours: Array, theirs: Array) -> None:
     if not bool(np.all((ratio > 1 / WIDEST) & (ratio < WIDEST))):
         furthest = ratio[np.argmax(np.abs(np.log(np.maximum(ratio, 1e-300))))]
         raise NotSane(f"{name} is {furthest:g} times the serving model's")
-    mean = float(ours[positive].mean() / theirs[positive].mean())
+    mean = float((ours * unit)[positive].mean() / (theirs * unit)[positive].mean())
     if not 1 / DRIFT < mean < DRIFT:
         raise NotSane(f"{name} is {mean:.2g} times the serving model's on average")

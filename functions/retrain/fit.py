@@ -61,13 +61,15 @@ class Fitted:
     forest: Forest | None
     weight: float
     bias: float
+    without_unit: bool
     quality: QualityTables | None
     report: dict[str, Any]
 
 
 @dataclass(frozen=True)
 class _Problem:
-    """Training rows of the revenue trees, rates relative to the mean, weights in units of information."""
+    """Training rows of the revenue trees, rates relative to their currency's mean, weights in units of
+    information."""
 
     days: Array
     features: Array
@@ -91,7 +93,7 @@ def fit(
     problem = _problem(samples, weight, settings)
     forest, share, bias, report = _fit_revenue(problem, settings)
     quality = fit_quality(samples, history, weight)
-    return Fitted(parameters, vocabulary, forest, share, bias, quality, report)
+    return Fitted(parameters, vocabulary, forest, share, bias, samples.without_unit, quality, report)
 
 
 def artefact(fitted: Fitted, about: dict[str, Any] | None = None) -> bytes:
@@ -101,7 +103,7 @@ def artefact(fitted: Fitted, about: dict[str, Any] | None = None) -> bytes:
         "schema": SCHEMA_HASH,
         "parameters": fitted.parameters.to_json(),
         "vocabulary": fitted.vocabulary.to_json(),
-        "revenue": {"weight": fitted.weight, "bias": fitted.bias},
+        "revenue": {"weight": fitted.weight, "bias": fitted.bias, "without_unit": fitted.without_unit},
         "quality": fitted.quality.to_json() if fitted.quality else None,
         "report": fitted.report,
     }
@@ -112,11 +114,13 @@ def artefact(fitted: Fitted, about: dict[str, Any] | None = None) -> bytes:
 def _problem(samples: Samples, weight: Array, settings: FitSettings) -> _Problem | None:
     """The rows with a posterior to correct; None when there are too few, or there is no revenue."""
     known = np.isfinite(samples.posterior_revenue) & (samples.posterior_revenue > 0)
+    means = _means(samples, weight, known)
+    known &= means > 0
+    mean = means[known]
     exposure = (samples.impressions * weight)[known]
     days = samples.days[known]
     enough = len(days) >= settings.minimum_rows and len(np.unique(np.floor(days))) >= settings.minimum_days
-    mean = float(samples.revenue[known] @ weight[known]) / max(float(exposure.sum()), 1.0)
-    if not enough or mean <= 0:
+    if not enough:
         return None
     rate = samples.revenue[known] / samples.impressions[known] / mean
     expected = samples.posterior_revenue[known] / mean
@@ -131,6 +135,17 @@ def _problem(samples: Samples, weight: Array, settings: FitSettings) -> _Problem
         weight=information * recency,
         exposure=exposure,
     )
+
+
+def _means(samples: Samples, weight: Array, known: NDArray[np.bool_]) -> Array:
+    """[rows]: the revenue per impression of all `known` rows in the row's currency."""
+    means = np.zeros(len(samples))
+    for currency in np.unique(samples.currencies[known]).tolist():
+        rows = samples.currencies == currency
+        chosen = rows & known
+        shown = float((samples.impressions * weight)[chosen].sum())
+        means[rows] = float(samples.revenue[chosen] @ weight[chosen]) / max(shown, 1.0)
+    return means
 
 
 def _fit_revenue(

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from adbid.domain.context import LEVELS
 from adbid.domain.decay import HALF_LIVES_DAYS, MEASURES
 from adbid.domain.drift import follow
-from adbid.domain.learning import LearnedParameters
+from adbid.domain.learning import LearnedParameters, one_unit
 from adbid.domain.replay import ABSENT, Indexes, Log, replay
 from adbid.domain.response import Response, respond
-from adbid.ml.features import CATEGORIES, LIFTED, Inputs, Vocabulary, feature_matrix
+from adbid.ml.features import CATEGORIES, LIFTED, Inputs, Vocabulary, drop_unit, feature_matrix
 
 Array = NDArray[np.float64]
 
@@ -68,7 +68,8 @@ class History:
 
 @dataclass(frozen=True)
 class Samples:
-    """Training rows. rows: their numbers in the history. cell_impressions: of their own cells, decayed."""
+    """Training rows. rows: their numbers in the history. cell_impressions: of their own cells, decayed.
+    currencies: a number for each row's. without_unit: whether the features are (`features.drop_unit`)."""
 
     rows: Indexes
     days: Array
@@ -79,31 +80,40 @@ class Samples:
     posterior_ctr: Array
     posterior_revenue: Array
     cell_impressions: Array
+    currencies: Indexes
+    without_unit: bool
 
     def __len__(self) -> int:
         return len(self.rows)
 
 
 class LiftSums:
-    """Revenue, expected revenue and impressions by dimension and value, decayed; the lifts made of them."""
+    """Revenue, expected revenue and impressions by currency, dimension and value, decayed; the lifts made of
+    them. A lift is a ratio: each currency's money is taken over what an impression brings in it."""
 
-    def __init__(self, columns: Mapping[str, Column], landmark: float) -> None:
+    def __init__(self, columns: Mapping[str, Column], currencies: Indexes, landmark: float) -> None:
         self._columns = columns
+        self._currencies = currencies
         self._landmark = landmark
-        self._sums = {name: np.zeros((len(columns[name].values), 3)) for name in LIFTED}
-        self._total = np.zeros(3)
+        self._count = int(currencies.max(initial=0)) + 1
+        self._sums = {name: np.zeros((self._count, len(columns[name].values), 3)) for name in LIFTED}
+        self._totals = np.zeros((self._count, 3))
 
     def tables(self, day: float) -> dict[str, Array]:
         """By dimension, [2, values + 1]: lift and residual lift as of `day`; the last column is no lift."""
         remaining = 2.0 ** ((self._landmark - day) / LIFT_HALF_LIFE)
-        revenue, _, impressions = self._total
-        mean = revenue / impressions if impressions > 0 else 0.0
+        revenue, _, impressions = self._totals.T
+        units = one_unit(revenue, impressions, np.arange(len(revenue)))
+        largest = int(np.argmax(np.where(units > 0, impressions, -1.0)))
+        mean = revenue[largest] / impressions[largest] if units[largest] > 0 else 0.0
+        scales = [np.array([unit, unit, 1.0]) * remaining for unit in units.tolist()]
         prior = mean * LIFT_STRENGTH
         found = {}
         for name, sums in self._sums.items():
-            table = np.zeros((2, len(sums) + 1))
+            table = np.zeros((2, sums.shape[1] + 1))
             if prior > 0:
-                got, expected, shown = (sums * remaining).T
+                parts = [one * scale for one, scale in zip(sums, scales, strict=True) if scale[0] > 0]
+                got, expected, shown = sum(parts[1:], start=parts[0]).T
                 table[0, :-1] = np.log((got + prior) / (mean * shown + prior))
                 table[1, :-1] = np.log((got + prior) / (expected + prior))
             found[name] = table
@@ -114,21 +124,28 @@ class LiftSums:
         weight = 2.0 ** ((day - self._landmark) / LIFT_HALF_LIFE)
         known = np.isfinite(expected)
         amounts = [np.where(known, amount, 0.0) * weight for amount in (revenue, expected, impressions)]
-        self._total += [amount.sum() for amount in amounts]
+        currencies = self._currencies[rows]
+        for currency, totals in enumerate(self._totals):
+            totals += [amount[currencies == currency].sum() for amount in amounts]
         for name, sums in self._sums.items():
             codes = self._columns[name].codes[rows]
             seen = codes != ABSENT
+            places = currencies[seen] * sums.shape[1] + codes[seen]
             for index, amount in enumerate(amounts):
-                sums[:, index] += np.bincount(codes[seen], amount[seen], minlength=len(sums))
+                gained = np.bincount(places, amount[seen], minlength=sums[..., index].size)
+                sums[..., index] += gained.reshape(sums.shape[:2])
 
 
 def build(history: History, parameters: LearnedParameters, wanted: Indexes) -> tuple[Samples, Vocabulary]:
     """Features and outcomes of the rows `wanted` (ascending), each as of its own time step, and the
-    vocabulary as of the log's end. One pass, in the memory of the wanted rows and one time step."""
+    vocabulary as of the log's end. One pass, in the memory of the wanted rows and one time step.
+
+    Where the log has several currencies, the features are without their units."""
     log = history.log
     categories = {name: _most_shown(history, name, MAX_CATEGORIES) for name in CATEGORIES}
     codes = {name: _recode(history.columns[name], kept) for name, kept in categories.items()}
-    sums = LiftSums(history.columns, float(log.days[0]) if len(log) else 0.0)
+    sums = LiftSums(history.columns, log.currencies, float(log.days[0]) if len(log) else 0.0)
+    several = len(np.unique(log.currencies)) > 1
     depth = np.where(log.cells != ABSENT, np.arange(len(LEVELS), dtype=np.int8), 0).max(axis=1, initial=0)
     matrices, rates, seen = [], [], []
     for step in replay(log):
@@ -151,19 +168,22 @@ def build(history: History, parameters: LearnedParameters, wanted: Indexes) -> t
             )
             part = Response(current.levels[:, :, place])
             evidence = step.evidence[place]
-            matrices.append(feature_matrix(inputs, evidence, Response(base.levels[:, :, place]), part))
+            matrix = feature_matrix(inputs, evidence, Response(base.levels[:, :, place]), part)
+            if several:
+                drop_unit(matrix, part)
+            matrices.append(matrix)
             rates.append(np.array([part.ctr, part.revenue]))
             seen.append(evidence[np.arange(len(rows)), depth[rows], -1, _IMPRESSIONS])
         measures = log.measures[step.rows]
         shown = measures[:, _IMPRESSIONS]
         sums.add(step.rows, step.day, measures[:, _REVENUE], current.revenue * shown, shown)
-    samples = _samples(log, wanted, matrices, rates, seen)
+    samples = _samples(log, wanted, matrices, rates, seen, several)
     end_day = float(log.days[-1]) if len(log) else 0.0
     return samples, _vocabulary(history, categories, sums.tables(end_day))
 
 
 def _samples(
-    log: Log, wanted: Indexes, matrices: list[Array], rates: list[Array], seen: list[Array]
+    log: Log, wanted: Indexes, matrices: list[Array], rates: list[Array], seen: list[Array], several: bool
 ) -> Samples:
     ctr, revenue = np.concatenate([np.empty((2, 0)), *rates], axis=1)
     outcome = log.measures[wanted]
@@ -177,6 +197,8 @@ def _samples(
         posterior_ctr=ctr,
         posterior_revenue=revenue,
         cell_impressions=np.concatenate([np.empty(0), *seen]),
+        currencies=log.currencies[wanted],
+        without_unit=several,
     )
 
 

@@ -30,15 +30,15 @@ _ROWS_AT_ONCE = 20_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
 
-_COLUMNS = (*LEVELS[1:], "pricing_model")
+_COLUMNS = (*LEVELS[1:], "pricing_model", "currency")
 _STORE = feature_store.c
 _KEY = tuple(
     _STORE[name] for name in ("brand_id", "partner_id", "slot_id", *CONTEXT_DIMENSIONS, "pricing_model")
 )
 _MEASURED = tuple(func.sum(_STORE[name]) for name in MEASURES)
 # Known by the ids above: one value a group, which ONLY_FULL_GROUP_BY wants to be told.
-_OF_BRAND, _OF_SLOT, _OF_PARTNER = (
-    func.max(_STORE[name]) for name in ("vertical", "placement_score", "partner_quality")
+_VERTICAL, _CURRENCY, _PLACEMENT, _QUALITY = (
+    func.max(_STORE[name]) for name in ("vertical", "currency", "placement_score", "partner_quality")
 )
 
 
@@ -138,9 +138,9 @@ def _parts(
     midnight = day_number(_midnight_before(end))
     query = _query(start, end, by_hour=by_hour)
     for rows in connection.execution_options(yield_per=_ROWS_AT_ONCE).execute(query).partitions():
-        hour, vertical, placement, quality, *rest = zip(*rows, strict=True)
-        ids, measures = rest[: len(_COLUMNS) - 1], rest[len(_COLUMNS) - 1 :]
-        named = zip(_COLUMNS, (vertical, *ids), strict=True)
+        hour, vertical, currency, placement, quality, *rest = zip(*rows, strict=True)
+        ids, measures = rest[: len(_KEY)], rest[len(_KEY) :]
+        named = zip(_COLUMNS, (vertical, *ids, currency), strict=True)
         yield _Part(
             days=midnight + np.array(hour, dtype=np.float64) / 24,
             codes=np.array([_code(numbers[name], column) for name, column in named]),
@@ -151,11 +151,12 @@ def _parts(
 
 
 def _query(start: datetime, end: datetime, *, by_hour: bool) -> Select[Any]:
-    """Hour, vertical, scores, ids and sums of each cell and hour, or of each cell, in order of time."""
+    """Hour, what is known of brand, slot and partner, ids and sums of each cell and hour, or of each cell, in
+    order of time."""
     hour = extract("hour", _STORE.bucket_start)
     first_hour = func.min(hour).label("first_hour")
     query = (
-        select(first_hour, _OF_BRAND, _OF_SLOT, _OF_PARTNER, *_KEY, *_MEASURED)
+        select(first_hour, _VERTICAL, _CURRENCY, _PLACEMENT, _QUALITY, *_KEY, *_MEASURED)
         .where(_STORE.bucket_start >= start, _STORE.bucket_start < end)
         .group_by(*_KEY)
     )
@@ -176,10 +177,10 @@ def _history(parts: list[_Part], numbers: dict[str, dict[str, int]], *, by_hour:
     placement, quality = np.concatenate([np.empty((2, 0)), *(part.scores for part in parts)], axis=1)
     if not by_hour:
         days = np.floor(days)
-    cells, count = index_cells([codes[index] for index in range(len(LEVELS) - 1)])
+    cells, count = index_cells([codes[index] for index in range(len(LEVELS) - 1)], codes[-1])
     columns = {
         name: Column([value for value in numbers[name] if value], codes[index])
-        for index, name in enumerate(_COLUMNS)
+        for index, name in enumerate(_COLUMNS[:-1])
     }
     whole = np.floor(days + 1e-9)
     return History(

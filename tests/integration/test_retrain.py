@@ -10,10 +10,12 @@ import numpy as np
 import orjson
 import pytest
 import redis
+from sqlalchemy import update
 
 from adbid import wiring
 from adbid.data.model_versions import model_version
 from adbid.data.models import RetrainLock
+from adbid.data.tables import brand
 from adbid.domain.errors import Invalid, NotFound, Unavailable
 from adbid.ml.model import Model
 from functions.retrain import app, fit
@@ -22,7 +24,7 @@ from functions.retrain.night import STAGES
 from functions.retrain.samples import History
 from functions.score import app as score_app
 from local.learning import first_time, retrain
-from tests.support.market import month, open_market, scrambled, store
+from tests.support.market import BRANDS, month, open_market, scrambled, store
 from tests.support.s3 import BUCKET, s3  # noqa: F401  # a fixture
 from tests.support.world import World, http_event, world  # noqa: F401  # a fixture
 
@@ -121,6 +123,28 @@ class TestANight:
         evening = score()["results"][0]["predicted_revenue"]
         assert morning < before < evening
         assert 2 < evening / morning < 8
+
+    def test_it_learns_from_two_currencies_at_once(self, market: World) -> None:
+        """Half of the brands count in yen, 150 of which are worth as much as one dollar was."""
+        in_yen = BRANDS[3:]
+        change = update(brand).where(brand.c.id.in_(in_yen)).values(currency="JPY")
+        wiring.database().transaction(lambda connection: connection.execute(change))
+        rows = month(market.clock)
+        for row in rows:
+            if row["brand_id"] in in_yen:
+                row |= {"cost": 150 * row["cost"], "revenue": 150 * row["revenue"]}
+        store(wiring.database(), rows)
+        result = night()
+        assert result["status"] == "published", result
+        assert result["metrics"]["validation"]["skill"]["revenue"]["d2"] > 0.5
+        places = {"USD": {"brand_id": "b2"}, "JPY": {"brand_id": "b3", "currency": "JPY"}}
+        mornings = {one: score(**place)["results"][0]["predicted_revenue"] for one, place in places.items()}
+        market.clock += timedelta(hours=11)
+        for one, place in places.items():
+            evening = score(**place)["results"][0]["predicted_revenue"]
+            assert 2 < evening / mornings[one] < 8
+        # b2 earns 2.5 a click at 3.3 %, b3 150 · 3.5 at 4 %.
+        assert mornings["JPY"] / mornings["USD"] == pytest.approx(150 * 3.5 * 0.04 / (2.5 * 0.1 / 3), rel=0.2)
 
     def test_it_is_kept_with_what_it_learned_from_and_how_well_it_did(self, market: World, s3: Any) -> None:  # noqa: F811
         version = night()["version"]

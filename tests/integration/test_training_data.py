@@ -10,6 +10,7 @@ import pytest
 import migrations
 from adbid.data import tables
 from adbid.data.database import Database
+from adbid.domain.context import LEVELS
 from adbid.domain.decay import MEASURES
 from adbid.domain.replay import ABSENT
 from functions.retrain.training_data import TrainingData, day_number, moment_of, read
@@ -87,6 +88,18 @@ def test_what_is_known_of_brand_slot_and_partner_comes_along(database: Database)
     ]
     assert history.columns["country"].codes.tolist() == [ABSENT]
     assert (history.placement_score.tolist(), history.partner_quality.tolist()) == ([0.3], [0.8])
+
+
+def test_rows_are_told_apart_by_the_currencies_of_their_brands(database: Database) -> None:
+    yen = {"id": "yen", "strategy_id": "plain", "name": "yen", **BRAND, "currency": "JPY", **HISTORY}
+    database.transaction(lambda connection: connection.execute(tables.brand.insert().values(yen)))
+    at = NOW - timedelta(days=1)
+    rows = [row(at, n, impressions=1, brand_id=brand) for n, brand in enumerate(("b1", "yen", "gone"))]
+    history = learned(database, rows).history
+    assert len(set(history.log.currencies.tolist())) == 3
+    assert history.columns["vertical"].values == ["retail"]
+    top = history.log.cells[:, : LEVELS.index("brand")]
+    assert len(np.unique(top[top != ABSENT])) == 5, "two of dollars, two of yen, one of what is gone"
 
 
 def test_what_is_gone_from_the_catalog_is_unknown(database: Database) -> None:

@@ -1,5 +1,6 @@
 """The gates before a model serves: champion against challenger on later days, and the dry run's sanity."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -153,9 +154,12 @@ class Engine:
         return self._answers[model.version]
 
 
-def rehearsed(challenger: Answer, champion: Answer | None = None) -> None:
+def rehearsed(
+    challenger: Answer, champion: Answer | None = None, currencies: Sequence[str] = ("USD",) * 4
+) -> None:
     engine: Any = Engine(challenger, champion or answer())
-    rehearse(engine, [{}] * 4, Model("challenger"), Model("champion"), NOW)
+    bids = [{"currency": currency} for currency in currencies]
+    rehearse(engine, bids, Model("challenger"), Model("champion"), NOW)
 
 
 class TestRehearsal:
@@ -171,6 +175,11 @@ class TestRehearsal:
     def test_all_of_them_off(self, factor: float) -> None:
         with pytest.raises(NotSane, match="on average"):
             rehearsed(answer(revenue=np.full(4, 0.01 * factor)))
+
+    def test_yen_do_not_hide_that_all_dollars_are_off(self) -> None:
+        theirs, ours = np.array([0.01, 0.01, 0.01, 1.5]), np.array([0.06, 0.06, 0.06, 1.5])
+        with pytest.raises(NotSane, match="on average"):
+            rehearsed(answer(revenue=ours), answer(revenue=theirs), ("USD", "USD", "USD", "JPY"))
 
     def test_a_rate_over_one(self) -> None:
         high = np.full(4, 0.9)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adbid.domain.context import LEVELS, chain
+from adbid.domain.context import LEVELS, chain, market
 from adbid.domain.decay import HALF_LIVES_DAYS, MEASURES
 from adbid.domain.replay import ABSENT, Log, index_cells, replay
 
@@ -67,14 +67,16 @@ def test_the_whole_is_the_sum_of_its_brands(rows: list[tuple[int, int, float]]) 
                 assert evidence[LEVELS.index("brand"), half_life, 0] == pytest.approx(own, rel=1e-9)
 
 
-@given(st.lists(st.tuples(*[st.integers(ABSENT, 1)] * (len(LEVELS) - 1)), min_size=1, max_size=25))
+@given(st.lists(st.tuples(*[st.integers(ABSENT, 1)] * len(LEVELS)), min_size=1, max_size=25))
 def test_cells_are_the_ones_serving_names(rows: list[tuple[int, ...]]) -> None:
-    rows = [(vertical, abs(b), abs(p), abs(s), *rest) for vertical, b, p, s, *rest in rows]
-    cells, count = index_cells([column(*codes) for codes in zip(*rows, strict=True)])
+    rows = [(unit, vertical, abs(b), abs(p), abs(s), *rest) for unit, vertical, b, p, s, *rest in rows]
+    currencies, *columns = [column(*codes) for codes in zip(*rows, strict=True)]
+    cells, count = index_cells(columns, currencies)
     names: dict[int, str] = {}
     for row, found in zip(rows, cells.tolist(), strict=True):
-        values = ["" if code == ABSENT else str(code) for code in row]
-        for name, cell in zip(chain(*values[:4], tuple(values[4:])), found, strict=True):
+        currency, vertical, *values = ["" if code == ABSENT else str(code) for code in row]
+        named = chain(market(currency, vertical), *values[:3], tuple(values[3:]))
+        for name, cell in zip(named, found, strict=True):
             assert (name is None) == (cell == ABSENT)
             if name is not None:
                 assert names.setdefault(cell, name) == name

@@ -16,7 +16,7 @@ from adbid.domain.decay import HALF_LIVES_DAYS, MEASURES
 from adbid.domain.descent import LongRunChain, Observed, RecentChain, descend, run
 from adbid.domain.drift import DriftParameters
 from adbid.domain.posterior import chain, own, prior_variances
-from adbid.domain.replay import Log, replay
+from adbid.domain.replay import Indexes, Log, replay
 from adbid.domain.response import MINIMUM_EXPOSURE, MONEY, ROOT_STRENGTHS, TARGETS, ResponseParameters, roots
 
 Array = NDArray[np.float64]
@@ -177,19 +177,37 @@ def _observe(log: Log, sample_rows: int) -> dict[str, Observed]:
         successes = evidence[MEASURES.index(success)][..., place]
         trials = evidence[MEASURES.index(trial)][..., place]
         known = trials[:, 0].min(axis=0) >= (MINIMUM_EXPOSURE if MONEY[index] else 0.0)
-        outcome = log.measures[rows, MEASURES.index(success)][known]
-        if not outcome.sum() > 0:
+        outcome, exposure = (log.measures[rows, MEASURES.index(column)] for column in (success, trial))
+        unit = np.ones(len(rows))
+        if MONEY[index]:
+            unit = one_unit(outcome * weight * known, exposure * weight * known, log.currencies[rows])
+            known &= unit > 0
+        if not outcome[known].sum() > 0:
             continue  # nothing of it ever happened: the defaults stay
         observed[name] = Observed(
             index=index,
-            successes=np.ascontiguousarray(successes[..., known]),
+            successes=np.ascontiguousarray(successes[..., known] * unit[known]),
             trials=np.ascontiguousarray(trials[..., known]),
-            outcome=outcome,
-            exposure=log.measures[rows, MEASURES.index(trial)][known],
+            outcome=outcome[known] * unit[known],
+            exposure=exposure[known],
             weight=weight[known],
             binomial=name == "ctr",
         )
     return observed
+
+
+def one_unit(amounts: Array, exposure: Array, currencies: Indexes) -> Array:
+    """[rows]: what to multiply each row's money by, so that an impression brings the same in every currency.
+
+    Without exchange rates, this keeps the rows of a currency with small units from counting for more than
+    others. 1 in the currency with the most exposure (so wherever there is only one), 0 where a currency's
+    `amounts` are none. All arguments [rows]; `currencies` are numbers from 0 up.
+    """
+    total, shown = np.bincount(currencies, amounts), np.bincount(currencies, exposure)
+    mean = np.divide(total, shown, out=np.zeros_like(total), where=shown > 0)
+    largest = mean[np.argmax(np.where(mean > 0, shown, -1.0))] if len(mean) else 0.0
+    units: Array = np.divide(largest, mean, out=np.zeros_like(mean), where=mean > 0)[currencies]
+    return units
 
 
 def systematic_sample(exposure: Array, first: int, size: int) -> tuple[NDArray[np.intp], Array]:

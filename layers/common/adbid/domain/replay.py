@@ -48,6 +48,12 @@ class Log:
     def __len__(self) -> int:
         return len(self.days)
 
+    @property
+    def currencies(self) -> Indexes:
+        """[rows]: a number for each row's currency, from 0 up."""
+        top: Indexes = self.cells[:, 0]
+        return top
+
     def steps(self) -> list[slice]:
         """The rows of each time step, in order."""
         if not len(self):
@@ -73,11 +79,12 @@ class Step:
     evidence: Array
 
 
-def index_cells(columns: Sequence[Indexes]) -> tuple[Indexes, int]:
+def index_cells(columns: Sequence[Indexes], currencies: Indexes | None = None) -> tuple[Indexes, int]:
     """Numbers the cells of every row, as `context.chain` names them.
 
     columns: integer codes [rows] of vertical, brand, partner, slot and each context dimension, in the order
-    of `LEVELS[1:]`, `ABSENT` where the value is "". Returns cells [rows, levels] and how many there are.
+    of `LEVELS[1:]`, `ABSENT` where the value is "". currencies: codes [rows] of the brands'; by default they
+    have one. Returns cells [rows, levels], the currencies' first, and how many there are.
     """
     if len(columns) != len(LEVELS) - 1:
         raise ValueError(f"one column for each of {LEVELS[1:]}")
@@ -85,14 +92,16 @@ def index_cells(columns: Sequence[Indexes]) -> tuple[Indexes, int]:
     cells = np.full((rows, len(LEVELS)), ABSENT, dtype=np.intp)
     if not rows:
         return cells, 0
-    cells[:, 0] = 0
-    count = 1
+    if currencies is None:
+        currencies = np.zeros(rows, dtype=np.intp)
+    found, cells[:, 0] = np.unique(currencies, return_inverse=True)
+    count = len(found)
     vertical, brand = columns[0], columns[1]
     path = np.zeros(rows, dtype=np.intp)
     for level, own in enumerate([vertical, brand, *columns[2:]], start=1):
         if level == 1:
-            codes = vertical
-        else:  # the brand's cell doesn't depend on the vertical, every deeper one on all ids above it
+            codes = _pair(cells[:, 0], vertical)
+        else:  # the brand's cell doesn't depend on its market, every deeper one on all ids above it
             path = codes = _pair(path, own)
         present = own != ABSENT
         found, inverse = np.unique(codes[present], return_inverse=True)

@@ -202,6 +202,14 @@ def feature_matrix(inputs: Inputs, evidence: Array, base: Response, current: Res
     return matrix.T
 
 
+def drop_unit(features: Array, current: Response) -> None:
+    """Makes `features` what trees of several currencies see: an amount over what everything in the row's
+    currency brings, or costs, per impression."""
+    for target in ("revenue", "cost"):
+        everything = current.levels[list(TARGETS).index(target), 0]
+        features[:, FEATURES.index(f"log_{target}")] -= np.log(np.maximum(everything, _TINY))
+
+
 def _columns(first: str, last: str) -> slice:
     return slice(FEATURES.index(first), FEATURES.index(last) + 1)
 

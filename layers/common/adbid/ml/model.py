@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +24,11 @@ from adbid.ml.features import (
     SCHEMA_HASH,
     Inputs,
     Vocabulary,
+    drop_unit,
     feature_matrix,
 )
 from adbid.ml.revenue import ENSEMBLE, RevenueModel
+from adbid.ml.trees import Trees
 from adbid.ml.values import Values
 
 Array = NDArray[np.float64]
@@ -89,12 +92,11 @@ class Model:
         if trees and tuple(trees.forest.feature_names) != FEATURES:
             unlike = [name for name in trees.forest.feature_names if name not in FEATURES]
             raise SchemaMismatch(f"the trees see other columns than this version computes: {unlike}")
-        scale = about["revenue"]
         return cls(
             version,
             LearnedParameters.from_json(about["parameters"]),
             Vocabulary.from_json(about["vocabulary"]),
-            RevenueModel(trees, float(scale["weight"]), float(scale["bias"])) if trees else None,
+            _revenue_model(trees, about["revenue"]) if trees else None,
             QualityTables.from_json(about["quality"]) if about["quality"] else None,
         )
 
@@ -125,8 +127,17 @@ class Model:
             lifts=self.vocabulary.lifts_of(rows.columns) if met is None else met.lifts,
         )
         features = feature_matrix(inputs, evidence, base, current)
+        if self.revenue.without_unit:
+            drop_unit(features, current)
         raw = self.revenue.trees.raw(features) if met is None else self._values.raw(features, met)
         return Prediction(current, quality, self.revenue.corrected(current, raw), features)
+
+
+def _revenue_model(trees: Trees, about: Mapping[str, Any]) -> RevenueModel:
+    """`about`: its metadata. Before there were models of several currencies it didn't say `without_unit`."""
+    return RevenueModel(
+        trees, float(about["weight"]), float(about["bias"]), bool(about.get("without_unit", False))
+    )
 
 
 def _own_impressions(rows: Rows, evidence: Array) -> Array:

@@ -20,11 +20,15 @@ ENSEMBLE = "revenue"
 
 @dataclass(frozen=True, eq=False)
 class RevenueModel:
-    """log(revenue per impression) = log(posterior) + bias + weight · (sum of the trees)."""
+    """log(revenue per impression) = log(posterior) + bias + weight · (sum of the trees).
+
+    without_unit: whether the trees see features without their currency's unit (`features.drop_unit`).
+    """
 
     trees: Trees
     weight: float
     bias: float
+    without_unit: bool = False
 
     def predict(self, features: Array, current: Response) -> Array:
         """[n], in currency per impression, for `features` [n, F]; NaN where the posterior is unknown."""
