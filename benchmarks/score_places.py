@@ -6,10 +6,10 @@ from adbid.ml import model
 from benchmarks.score_stages import Place
 from functions.score import app
 
-REST = "web: FastAPI, Mangum"
+REST = "web: the event, the call"
 
 PLACES: dict[str, list[Place]] = {
-    "parse": [(app, "plain"), (app, "read_body"), (app, "by_schema")],
+    "parse": [(app, "body_of"), (app, "plain")],
     "claims": [(app, "claims_of")],
     "engine": [(scoring.ScoringEngine, "score")],
     "hot store": [(hot.HotStore, "read")],

@@ -42,8 +42,9 @@ PROBLEMS = {
 
 def applications() -> list[FastAPI]:
     """The FastAPI application of every function that has one, by the function's name."""
-    names = sorted(path.parent.name for path in (ROOT / "functions").glob("*/app.py"))
-    modules = [importlib.import_module(f"functions.{name}.app") for name in names]
+    folders = sorted(path.parent for path in (ROOT / "functions").glob("*/app.py"))
+    names = [(folder.name, "api" if (folder / "api.py").exists() else "app") for folder in folders]
+    modules = [importlib.import_module(f"functions.{function}.{name}") for function, name in names]
     return [module.app for module in modules if isinstance(getattr(module, "app", None), FastAPI)]
 
 

@@ -14,9 +14,9 @@ from adbid.data.catalog import BRAND, PARTNER, PRIOR, SLOT, STRATEGY, Item, Kind
 from adbid.domain.errors import Invalid, NotFound
 from adbid.engine.administration import Matches
 from adbid.web.app import create_app, documented, lambda_handler, read_body
-from adbid.web.claims import Claims, require
-from adbid.web.problems import Problem
-from adbid.web.schema import Id
+from adbid.web.callers import require
+from adbid.web.claims import Claims
+from adbid.web.schema import Id, Problem
 from functions.admin import documentation, models, oversight
 from functions.admin.actor import actor_of
 

@@ -14,8 +14,9 @@ from adbid.data.audit import Entry
 from adbid.data.model_versions import VersionRow
 from adbid.domain.errors import Conflict, Invalid
 from adbid.engine.models import BadModel
-from adbid.web.claims import SCOPES, Claims, require
-from adbid.web.problems import Problem
+from adbid.web.callers import require
+from adbid.web.claims import SCOPES, Claims
+from adbid.web.schema import Problem
 from functions.admin.actor import actor_of
 from functions.admin.models import Time
 

@@ -7,7 +7,7 @@ from fastapi import Request, Response
 from adbid import wiring
 from adbid.eyes.metrics import count
 from adbid.web.app import create_app, documented, lambda_handler, read_body
-from adbid.web.claims import claims_of, requires
+from adbid.web.callers import caller_of, requires
 from functions.ingest.models import BATCH, ENVELOPE, PerformanceAnswer, answer, read_events
 
 app = create_app("ingest")
@@ -27,7 +27,7 @@ async def performance(request: Request) -> Response:
     `accepted` means durable. The same event sent again is a `duplicate`; another one under the same id is a
     `conflict`; one that can't be counted is `rejected`, with why. Sending a whole batch again is always safe.
     """
-    claims = claims_of(request, "partner")
+    claims = caller_of(request, "partner")
     batch = list(read_events(await read_body(request, ENVELOPE)))
     results = wiring.performance().ingest(batch, visible_partners=claims.partners, now=wiring.now())
     for status, number in Counter([result.status for result in results]).items():

@@ -11,9 +11,9 @@ from adbid.domain.money import format_money
 from adbid.domain.reporting import Granularity, Point
 from adbid.engine.reporting import LEVEL, RoasReport, Viewer
 from adbid.web.app import create_app, documented, lambda_handler, read_body
-from adbid.web.claims import Claims, require
-from adbid.web.problems import Problem
-from adbid.web.schema import utc
+from adbid.web.callers import require
+from adbid.web.claims import Claims
+from adbid.web.schema import Problem, utc
 from functions.roas import scrape, simulate
 from functions.roas.models import RoasAnswer, RoasQuery, VpiAnswer, VpiQuery
 from functions.roas.portfolio import (

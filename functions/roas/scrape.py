@@ -6,7 +6,8 @@ from fastapi import Depends, FastAPI, Response
 
 from adbid import wiring
 from adbid.eyes.exposition import MEDIA_TYPE
-from adbid.web.claims import Claims, require
+from adbid.web.callers import require
+from adbid.web.claims import Claims
 
 Scraper = Annotated[Claims, Depends(require("metrics"))]
 

@@ -1,39 +1,51 @@
-"""The score function: bids in, ranked bids and predicted ROAS out."""
+"""The score function: bids in, ranked bids and predicted ROAS out.
+
+A POST /api/score whose body is of the plainest kind is answered here. Everything else, and the documentation
+of all, is FastAPI's, in `functions.score.api`: importing that takes longer than all that is needed here.
+"""
 
 import time
 from collections import Counter
-
-from fastapi import Request, Response
+from typing import Any
 
 from adbid import wiring
 from adbid.engine.scoring import decision_id
 from adbid.eyes.metrics import count, observe_seconds
-from adbid.web.app import create_app, documented, lambda_handler, read_body
-from adbid.web.claims import claims_of, requires
+from adbid.web.answers import Answer
+from adbid.web.claims import Claims, claims_of
+from adbid.web.gateway import Event, body_of, handler_of
+from adbid.web.problems import problem_of
 from functions.score.answer import encode
-from functions.score.models import REQUEST, Health, ScoreAnswer
 from functions.score.process import settle
-from functions.score.request import by_schema, plain
+from functions.score.request import Asked, plain
 
-app = create_app("score")
+PATH = "/api/score"
+SCOPE = "partner"
 
 
-@app.post(
-    "/api/score",
-    summary="Score and rank a bundle of bids",
-    tags=["score"],
-    response_class=Response,
-    responses={200: {"model": ScoreAnswer}},
-    openapi_extra=documented(REQUEST) | requires("partner"),
-)
-async def score(request: Request) -> Response:
-    """Values every bid per impression, ranks the bids of each slot, and says why.
+def respond(event: Event, context: Any) -> Event:
+    """What API Gateway is told."""
+    answer = plainly(event) if _asks_to_score(event) else None
+    if answer is not None:
+        return answer.event()
+    from functions.score import api
 
-    A bid that can't be valued is rejected by itself, with its reasons, never the whole bundle.
-    """
+    return api.respond(event, context)
+
+
+def plainly(event: Event) -> Answer | None:
+    """The answer to a POST /api/score; None leaves it to FastAPI: nothing has been scored then."""
     started = time.perf_counter()
-    claims = claims_of(request, "partner")
-    asked = plain(await request.body()) or by_schema(await read_body(request, REQUEST))
+    try:
+        claims = claims_of(event, SCOPE)
+        asked = plain(body_of(event))
+        return None if asked is None else Answer(200, score(asked, claims, started))
+    except Exception as error:
+        return problem_of(error)
+
+
+def score(asked: Asked, claims: Claims, started: float) -> bytes:
+    """The answer to a caller's request, taken at `started`, in seconds of the performance counter."""
     decision = wiring.scoring().score(
         asked.bundle,
         decision=decision_id(claims.subject, asked.id),
@@ -51,17 +63,13 @@ async def score(request: Request) -> Response:
         for kind in decision.degraded:
             count("degradations_total", kind=kind)
         observe_seconds("score_latency_seconds", time.perf_counter() - started)
-    return Response(answer, media_type="application/json")
+    return answer
 
 
-@app.get("/healthz", summary="Liveness and what is served", tags=["health"])
-async def health() -> Health:
-    """Answers without asking any database, from what this instance last saw."""
-    model, degraded = wiring.model_loader().serving()
-    if wiring.hot_store().is_down:
-        degraded = (*degraded, "cache_unavailable")
-    return Health(status="ok", model_version=model.version, degraded=list(degraded))
+def _asks_to_score(event: Event) -> bool:
+    http = event.get("requestContext", {}).get("http", {})
+    return event.get("version") == "2.0" and http.get("method") == "POST" and http.get("path") == PATH
 
 
-handler = lambda_handler(app)
+handler = handler_of("score", respond)
 settle()

@@ -6,9 +6,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, Strict, StringC
 from typing_extensions import TypedDict
 
 from adbid.web.schema import Country, Currency, Id, Moment
-
-AMOUNT_LIMIT = 1_000_000_000
-MOST_BIDS = 1_000
+from functions.score.request import AMOUNT_LIMIT, MOST_BIDS
 
 Amount = (
     Annotated[float, Strict(), Field(ge=0, le=AMOUNT_LIMIT, allow_inf_nan=False)]

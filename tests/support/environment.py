@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -27,8 +28,8 @@ def needed_by(module: str) -> set[str]:
             if isinstance(node, ast.Call) and _called(node) == "read_settings" and node.args:
                 kind = node.args[0]
                 if isinstance(kind, ast.Name):  # and not `read_settings` itself
-                    fields = getattr(adbid.settings, kind.id).model_fields
-                    found |= {field.upper() for field in fields}
+                    fields = dataclasses.fields(getattr(adbid.settings, kind.id))
+                    found |= {field.name.upper() for field in fields}
     return found
 
 

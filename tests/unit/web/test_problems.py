@@ -9,7 +9,8 @@ from pydantic import TypeAdapter
 from starlette.exceptions import HTTPException
 
 from adbid.domain import errors
-from adbid.web.app import BODY_LIMIT, create_app, lambda_handler, read_body
+from adbid.web.app import create_app, lambda_handler, read_body
+from adbid.web.gateway import BODY_LIMIT
 from adbid.web.problems import MEDIA_TYPE, STATUS, field_errors, property_path
 from tests.support.world import http_event
 

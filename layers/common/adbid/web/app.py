@@ -1,22 +1,24 @@
 """One FastAPI application and one Lambda handler per function, all alike."""
 
-from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any, TypeVar
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.telemetry import TelemetryConfig
 from mangum import Mangum
 from pydantic import TypeAdapter, ValidationError
+from starlette.exceptions import HTTPException
 
-from adbid.eyes.calls import observed
-from adbid.web.problems import MEDIA_TYPE, Problem, add_problem_handlers, invalid, problem_body
-
-BODY_LIMIT = 1024 * 1024
+from adbid.domain import errors
+from adbid.web.answers import Answer
+from adbid.web.gateway import Event, Handler, handler_of
+from adbid.web.problems import MEDIA_TYPE, invalid, problem, problem_of
+from adbid.web.schema import Problem
 
 _NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
 """FastAPI's own would show request bodies to whatever listens; `adbid.eyes` says what may be seen."""
 
-Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
 T = TypeVar("T")
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {
@@ -35,7 +37,7 @@ def create_app(title: str) -> FastAPI:
         responses=PROBLEMS,
         telemetry=_NO_TELEMETRY,
     )
-    add_problem_handlers(app)
+    _add_problem_handlers(app)
     return app
 
 
@@ -63,30 +65,49 @@ def documented(schema: TypeAdapter[Any]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
-def lambda_handler(app: FastAPI) -> Handler:
-    """The Lambda handler of `app` for API Gateway HTTP API events (payload format 2.0)."""
+def response(answer: Answer) -> Response:
+    """An answer as FastAPI sends it."""
+    return Response(answer.body, answer.status, dict(answer.headers), answer.media_type)
+
+
+def responder(app: FastAPI) -> Handler:
+    """What answers API Gateway's events with `app`."""
     mangum = Mangum(app, lifespan="off", text_mime_types=["text/", "application/json", MEDIA_TYPE])
 
-    def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-        with observed(app.title, event) as call:
-            result = respond(event, context)
-            call.answered(result["statusCode"])
-        return result
+    def respond(event: Event, context: Any) -> Event:
+        return mangum(_with_plain_path(event), context)
 
-    def respond(event: dict[str, Any], context: Any) -> dict[str, Any]:
-        if _body_size(event) <= BODY_LIMIT:
-            return mangum(_with_plain_path(event), context)
-        return {
-            "statusCode": 413,
-            "headers": {"content-type": MEDIA_TYPE},
-            "body": problem_body(413, "body_too_large", f"the body is over {BODY_LIMIT} bytes").decode(),
-            "isBase64Encoded": False,
-        }
-
-    return handler
+    return respond
 
 
-def _with_plain_path(event: dict[str, Any]) -> dict[str, Any]:
+def lambda_handler(app: FastAPI) -> Handler:
+    """The Lambda handler of `app`."""
+    return handler_of(app.title, responder(app))
+
+
+def _add_problem_handlers(app: FastAPI) -> None:
+    """Turns everything an endpoint may raise into a problem."""
+
+    @app.exception_handler(errors.AdBidError)
+    @app.exception_handler(Exception)
+    async def _any(_: Request, error: Exception) -> Response:
+        return response(problem_of(error))
+
+    @app.exception_handler(RequestValidationError)
+    async def _schema(_: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        # FastAPI prefixes where the value came from; the contract names the property alone.
+        details = [{**detail, "loc": detail["loc"][1:]} for detail in error.errors()]
+        return response(problem_of(invalid(details)))
+
+    @app.exception_handler(HTTPException)
+    async def _http(_: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        code = HTTPStatus(error.status_code).name.lower()
+        return response(problem(error.status_code, code, str(error.detail), headers=error.headers))
+
+
+def _with_plain_path(event: Event) -> Event:
     """API Gateway has decoded the path, and Mangum would once more: `50%20` is an id, not `50 `."""
     about = event["requestContext"]
     path = about["http"]["path"]
@@ -94,10 +115,3 @@ def _with_plain_path(event: dict[str, Any]) -> dict[str, Any]:
         return event
     http = {**about["http"], "path": path.replace("%", "%25")}
     return {**event, "requestContext": {**about, "http": http}}
-
-
-def _body_size(event: dict[str, Any]) -> int:
-    body: str = event.get("body") or ""
-    if event.get("isBase64Encoded"):
-        return len(body) * 3 // 4 - body[-2:].count("=")
-    return len(body) if body.isascii() else len(body.encode())

@@ -5,13 +5,12 @@ authorizer (claims as strings, lists rendered like `[a b]`).
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
-from fastapi import Request
 
 from adbid.domain import errors
 
@@ -90,27 +89,12 @@ def read_claims(event: Mapping[str, Any], now: float) -> Claims:
     )
 
 
-def claims_of(request: Request, *scopes: str) -> Claims:
+def claims_of(event: Mapping[str, Any], *scopes: str) -> Claims:
     """The caller, who must hold one of `scopes` (admin holds all). Raises Unauthorized or Forbidden."""
-    claims = read_claims(request.scope.get("aws.event", {}), time.time())
+    claims = read_claims(event, time.time())
     if not claims.is_admin and claims.scopes.isdisjoint(scopes):
         raise errors.Forbidden("insufficient_scope", f"this needs the scope {' or '.join(scopes)}")
     return claims
-
-
-def requires(*scopes: str) -> dict[str, Any]:
-    """What OpenAPI says of an endpoint that calls `claims_of` itself."""
-    return {"security": [{"bearer": list(scopes)}]}
-
-
-def require(*scopes: str) -> Callable[[Request], Claims]:
-    """A FastAPI dependency: the caller, holding one of `scopes`."""
-
-    async def caller(request: Request) -> Claims:
-        return claims_of(request, *scopes)
-
-    caller.scopes = scopes  # type: ignore[attr-defined]  # what the OpenAPI document says of the operation
-    return caller  # type: ignore[return-value]  # FastAPI awaits it
 
 
 def _strings(value: Any) -> frozenset[str]:

@@ -1,17 +1,14 @@
 """Errors as RFC 9457 `application/problem+json`: the only place that knows which status an error has."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
 import orjson
-from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel
-from starlette.exceptions import HTTPException
 
 from adbid.domain import errors
 from adbid.eyes.logs import logger
+from adbid.web.answers import Answer
 
 _TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}  # RFC 9110's, also before Python 3.13
 
@@ -32,47 +29,38 @@ STATUS: dict[type[errors.AdBidError], int] = {
 }
 
 
-class ProblemError(BaseModel):
-    """What is wrong with one property of the request."""
-
-    property: str
-    code: str
-    message: str
-
-
-class Problem(BaseModel):
-    """RFC 9457 problem details."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    errors: list[ProblemError]
-
-
-def problem_body(status: int, code: str, detail: str, fields: Iterable[errors.FieldError] = ()) -> bytes:
-    """The JSON of one problem. `type` is a stable URN of the code."""
-    listed = [{"property": f.property, "code": f.code, "message": f.message} for f in fields]
-    return orjson.dumps(
-        {
-            "type": f"urn:adbid:problem:{code}",
-            "title": _TITLES.get(status) or HTTPStatus(status).phrase,
-            "status": status,
-            "detail": detail,
-            "errors": listed,
-        }
-    )
-
-
 def problem(
     status: int,
     code: str,
     detail: str,
     fields: Iterable[errors.FieldError] = (),
-    headers: dict[str, str] | None = None,
-) -> Response:
-    """A response carrying one problem."""
-    return Response(problem_body(status, code, detail, fields), status, headers, media_type=MEDIA_TYPE)
+    headers: Mapping[str, str] | None = None,
+) -> Answer:
+    """An answer that is one problem. `type` is a stable URN of the code."""
+    listed = [{"property": f.property, "code": f.code, "message": f.message} for f in fields]
+    body = {
+        "type": f"urn:adbid:problem:{code}",
+        "title": _TITLES.get(status) or HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "errors": listed,
+    }
+    return Answer(status, orjson.dumps(body), MEDIA_TYPE, headers or {})
+
+
+def problem_of(error: Exception) -> Answer:
+    """The problem that an error is. What nobody foresaw is logged, and its words are kept from the caller."""
+    if not isinstance(error, errors.AdBidError):
+        logger.error("unhandled error", exc_info=error)
+        return problem(500, "internal_error", "something went wrong on our side")
+    headers = {}
+    if isinstance(error, errors.Unavailable):
+        headers["retry-after"] = str(error.retry_after)
+        logger.warning("dependency unavailable", extra={"code": error.code, "reason": error.message})
+    if isinstance(error, errors.Unauthorized):
+        headers["www-authenticate"] = 'Bearer error="invalid_token"'
+    status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
+    return problem(status, error.code, error.message, error.fields, headers)
 
 
 def property_path(location: Sequence[int | str]) -> str:
@@ -105,37 +93,3 @@ def invalid(details: Iterable[Any]) -> errors.Invalid:
     more = f" (and {len(fields) - 1} more)" if len(fields) > 1 else ""
     where = f"{first.property}: " if first.property else ""
     return errors.Invalid("invalid_request", f"{where}{first.message}{more}", *fields[:100])
-
-
-def add_problem_handlers(app: FastAPI) -> None:
-    """Turns everything an endpoint may raise into a problem."""
-
-    @app.exception_handler(errors.AdBidError)
-    async def _coded(_: Request, error: Exception) -> Response:
-        assert isinstance(error, errors.AdBidError)
-        headers = {}
-        if isinstance(error, errors.Unavailable):
-            headers["Retry-After"] = str(error.retry_after)
-            logger.warning("dependency unavailable", extra={"code": error.code, "reason": error.message})
-        if isinstance(error, errors.Unauthorized):
-            headers["WWW-Authenticate"] = 'Bearer error="invalid_token"'
-        status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
-        return problem(status, error.code, error.message, error.fields, headers)
-
-    @app.exception_handler(RequestValidationError)
-    async def _schema(request: Request, error: Exception) -> Response:
-        assert isinstance(error, RequestValidationError)
-        # FastAPI prefixes where the value came from; the contract names the property alone.
-        details = [{**detail, "loc": detail["loc"][1:]} for detail in error.errors()]
-        return await _coded(request, invalid(details))
-
-    @app.exception_handler(HTTPException)
-    async def _http(_: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)
-        code = HTTPStatus(error.status_code).name.lower()
-        return problem(error.status_code, code, str(error.detail), headers=dict(error.headers or {}))
-
-    @app.exception_handler(Exception)
-    async def _unexpected(_: Request, error: Exception) -> Response:
-        logger.error("unhandled error", exc_info=error)
-        return problem(500, "internal_error", "something went wrong on our side")

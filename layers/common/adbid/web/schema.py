@@ -1,4 +1,4 @@
-"""The small types that every request shares, so that an id or an amount means the same everywhere."""
+"""The small types that requests and answers share, so that an id or an amount means the same everywhere."""
 
 import re
 from datetime import UTC, datetime
@@ -7,7 +7,15 @@ from functools import cache
 from typing import Annotated, Any
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, Strict, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    Strict,
+    StringConstraints,
+)
 from pydantic_core import PydanticCustomError
 
 _VISIBLE = r"[^\s\x00-\x1f\x7f-\x9f]"
@@ -100,3 +108,21 @@ TimeZone = Annotated[str, Strict(), AfterValidator(_time_zone), Field(descriptio
 def utc(moment: datetime) -> str:
     """RFC 3339 with an offset."""
     return moment.isoformat()
+
+
+class ProblemError(BaseModel):
+    """What is wrong with one property of the request."""
+
+    property: str
+    code: str
+    message: str
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem details."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[ProblemError]
