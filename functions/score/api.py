@@ -3,6 +3,8 @@
 `functions.score.app` takes what is left to them, and answers the plainest requests by itself.
 """
 
+from functions.score.process import settle  # isort: skip  # before all others
+
 import time
 
 from fastapi import Request, Response
@@ -13,7 +15,6 @@ from adbid.web.app import create_app, documented, read_body, responder, response
 from adbid.web.callers import caller_of, requires
 from functions.score import app as entry
 from functions.score.models import REQUEST, Health, ScoreAnswer
-from functions.score.process import settle
 from functions.score.request import by_schema
 
 app = create_app("score")

@@ -4,6 +4,8 @@ A POST /api/score whose body is of the plainest kind is answered here. Everythin
 of all, is FastAPI's, in `functions.score.api`: importing that takes longer than all that is needed here.
 """
 
+from functions.score.process import settle  # isort: skip  # before all others
+
 import time
 from collections import Counter
 from typing import Any
@@ -16,7 +18,6 @@ from adbid.web.claims import Claims, claims_of
 from adbid.web.gateway import Event, body_of, handler_of
 from adbid.web.problems import problem_of
 from functions.score.answer import encode
-from functions.score.process import settle
 from functions.score.request import Asked, plain
 
 PATH = "/api/score"
