@@ -94,6 +94,7 @@ def _connected(url: str, settings: CacheSettings) -> Redis:
         health_check_interval=30,
         retry=Retry(NoBackoff(), 1),
         command_packer=PACKER,
+        driver_info=None,  # else two more answers to wait for, and the version is looked for in metadata
         **_credentials(settings),
     )
     traces.watch_redis(client)
