@@ -6,18 +6,15 @@ Both are functions of the decision's and the bid's id, so that a repeat chooses 
 from collections.abc import Sequence
 from hashlib import blake2b
 from math import sqrt
-from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from adbid.domain.interval import SMALLEST_SHAPE
+from adbid.domain.interval import SMALLEST_SHAPE, standard_normal
 
 Array = NDArray[np.float64]
 Pick = Literal["probe", "exploration"]
-
-_NORMAL = NormalDist()
 
 
 def picks(chances: Array, probe_share: Array, exploration_share: Array) -> list[Pick | None]:
@@ -53,7 +50,7 @@ def thompson_draw(decision_id: str, bid_id: str, shape: float) -> float:
     that it may turn out to deserve. `shape` is `interval.gamma_shape` of the payments it rests on.
     """
     shape = max(shape, SMALLEST_SHAPE)
-    normal = _NORMAL.inv_cdf(float(_uniforms("draw", decision_id, [bid_id])[0]))
+    normal = standard_normal().inv_cdf(float(_uniforms("draw", decision_id, [bid_id])[0]))
     # Wilson & Hilferty's quantile, as in `interval.credible_interval`.
     return max(1.0 - 1.0 / (9.0 * shape) + normal / (3.0 * sqrt(shape)), 0.0) ** 3
 

@@ -11,12 +11,16 @@ posterior count of a model that forgets at that rate (West & Harrison, *Bayesian
 Models*, 2nd ed., ch. 6.3 and 10.8), and it errs on the wide side. Cost is taken as known: it is a price.
 """
 
-from statistics import NormalDist
+from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from adbid.domain.posterior import own
+
+if TYPE_CHECKING:
+    from statistics import NormalDist
 
 Array = NDArray[np.float64]
 
@@ -28,8 +32,13 @@ SMALLEST_SHAPE = 0.3
 
 _FEW = 8
 _NOTHING = 1e-100  # what has decayed to less would overflow as a divisor
-_NORMAL = NormalDist()
-_cdf = np.vectorize(_NORMAL.cdf, otypes=[np.float64])
+
+
+@cache
+def standard_normal() -> "NormalDist":
+    from statistics import NormalDist  # which brings fractions along, and a score seldom needs it
+
+    return NormalDist()
 
 
 def effective_payments(
@@ -101,7 +110,7 @@ def credible_interval(mean: ArrayLike, shape: ArrayLike, level: float = 0.9) -> 
     """
     if not 0.0 < level < 1.0:
         raise ValueError("level must lie between 0 and 1")
-    z = _NORMAL.inv_cdf((1.0 + level) / 2.0)
+    z = standard_normal().inv_cdf((1.0 + level) / 2.0)
     mean, shape = np.asarray(mean, dtype=np.float64), np.asarray(shape, dtype=np.float64)
     known = shape > 0.0
     safe = np.maximum(shape, SMALLEST_SHAPE)
@@ -123,7 +132,8 @@ def probability_below(target: ArrayLike, mean: ArrayLike, shape: ArrayLike) -> A
     safe = np.maximum(shape, SMALLEST_SHAPE)
     ratio = np.maximum(target, 0.0) / np.where(known, mean, 1.0)
     z = 3.0 * np.sqrt(safe) * (np.cbrt(ratio) - (1.0 - 1.0 / (9.0 * safe)))
-    below = np.where(ratio > 0.0, _cdf(z), 0.0)
+    cdf = np.vectorize(standard_normal().cdf, otypes=[np.float64])
+    below = np.where(ratio > 0.0, cdf(z), 0.0)
     return np.where(known, below, np.nan)
 
 
