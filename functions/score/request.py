@@ -36,8 +36,7 @@ _IDS = ("id", "brand_id", "partner_id", "slot_id", "device_type", "creative_type
 _LONGEST_ID = 64
 _PRICING_MODELS = frozenset({"CPM", "CPC", "CPA"})
 _DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,6})?")
-_CURRENCY = re.compile(r"[A-Z]{3}")
-_COUNTRY = re.compile(r"[A-Z]{2}")
+_CURRENCY, _COUNTRY = 3, 2  # letters
 
 
 @dataclass(frozen=True)
@@ -105,8 +104,8 @@ def _plain_columns(columns: Mapping[str, Sequence[Any]]) -> bool:
         and all(map(_exact, {*amounts}))
         and _plain_ids(ids)
         and {*columns["pricing_model"]} <= _PRICING_MODELS
-        and all(map(_CURRENCY.fullmatch, {*columns["currency"]}))
-        and all(map(_COUNTRY.fullmatch, _stated(columns.get("country", ()), "country")))
+        and _capitals({*columns["currency"]}, _CURRENCY)
+        and _capitals(_stated(columns.get("country", ()), "country"), _COUNTRY)
     )
 
 
@@ -128,6 +127,13 @@ def _plain_ids(ids: Sequence[str]) -> bool:
         and min(lengths) > 0
         and max(lengths) <= _LONGEST_ID
     )
+
+
+def _capitals(codes: set[Any], letters: int) -> bool:
+    """Whether each is so many capital letters of ASCII."""
+    joined = "".join(codes)
+    capitals = joined.isascii() and joined.isalpha() and joined.isupper()
+    return not codes or (capitals and {*map(len, codes)} == {letters})
 
 
 def _exact(amount: str | float) -> bool:

@@ -1,7 +1,8 @@
 """What the environment says, as one frozen and validated object per function, read once at the edge.
 
 A function's settings are composed of the mixins below; `.env.example` documents every variable. They are
-plain dataclasses because a warm score imports no schema library (docs/performance-score.md).
+plain dataclasses because a warm score imports no schema library (docs/performance-score.md), and don't show
+themselves, because an address may hold a password.
 """
 
 import re
@@ -57,7 +58,6 @@ def _flag(text: str) -> bool:
     return text.lower() in ("true", "1")
 
 
-@dataclass(frozen=True, kw_only=True)
 class _Settings:
     @classmethod
     def contradictions(cls, values: Mapping[str, Any]) -> Iterator[str]:
@@ -65,7 +65,7 @@ class _Settings:
         return iter(())
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class DatabaseSettings(_Settings):
     """Where the truth is kept."""
 
@@ -75,7 +75,7 @@ class DatabaseSettings(_Settings):
     """Secret of AWS Secrets Manager to sign in with, over TLS alone; without one, `database_url` says it."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class CacheSettings(_Settings):
     """Where what is hot is kept. Timeouts in seconds."""
 
@@ -85,7 +85,7 @@ class CacheSettings(_Settings):
     """The same for Redis, and for the ledger's."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class LedgerSettings(CacheSettings):
     """Where money is kept, and for how long. The ledger may have a Redis of its own, or a Redis cluster, over
     which its keys spread in `ledger_partitions` (never change them while reservations are open)."""
@@ -108,14 +108,14 @@ class LedgerSettings(CacheSettings):
                 yield f"WON_SECONDS: must not be less than {name.upper()}"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class SteeringSettings(_Settings):
     """Over how many of a brand's days, today included, its ROAS is kept and told."""
 
     roas_window_days: int = _setting(_whole(1, 90), default=7)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class ModelSettings(_Settings):
     """Where published models are kept: a bucket, or a folder on a laptop. With neither, Redis is all."""
 
@@ -130,7 +130,7 @@ def read_settings(kind: type[S], environment: Mapping[str, str]) -> S:
     """Settings of `kind` from upper-case variables; an empty one counts as absent. Raises SettingsError."""
     values: dict[str, Any] = {}
     wrong: list[str] = []
-    for one in fields(kind):
+    for one in fields(kind):  # type: ignore[arg-type]  # each kind is a dataclass
         name = one.name.upper()
         try:
             if text := environment.get(name):
