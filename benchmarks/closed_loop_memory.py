@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from adbid.domain.context import LEVELS
 from adbid.domain.decay import HALF_LIVES_DAYS, MEASURES, weights
 from adbid.domain.drift import follow
-from adbid.domain.learning import DEFAULTS
+from adbid.domain.learned import DEFAULTS
 from adbid.domain.pacing import QUARTERS, traffic_curve
 from adbid.domain.response import respond
 from benchmarks.closed_loop_market import DAY_MINUTES, PARTNERS, SLOTS, VERTICALS, Market

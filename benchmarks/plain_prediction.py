@@ -12,7 +12,7 @@ from math import exp, floor, log, log1p, nan
 from adbid.domain.context import LEVELS
 from adbid.domain.decay import HALF_LIVES_DAYS, MEASURES
 from adbid.domain.drift import MAX_MOVE
-from adbid.domain.learning import LearnedParameters
+from adbid.domain.learned import LearnedParameters
 from adbid.domain.posterior import ROOT_ALPHA, ROOT_BETA
 from adbid.domain.quality_tables import SCORE_BINS, QualityTables
 from adbid.domain.response import MINIMUM_EXPOSURE, MINIMUM_REVENUE, NOTHING, TARGETS

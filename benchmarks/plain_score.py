@@ -30,7 +30,7 @@ from adbid.domain.context import chain, context_of, market
 from adbid.domain.decay import HALF_LIVES_DAYS, MEASURES, age_days
 from adbid.domain.exploration import pick, thompson_draw
 from adbid.domain.interval import gamma_shape
-from adbid.domain.learning import DEFAULTS
+from adbid.domain.learned import DEFAULTS
 from adbid.domain.ledger import budget_day
 from adbid.domain.money import to_micros
 from adbid.domain.quality_tables import QualityTables

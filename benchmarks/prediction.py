@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from adbid.domain.context import LEVELS
 from adbid.domain.decay import MEASURES
 from adbid.domain.drift import follow
-from adbid.domain.learning import LearnedParameters, learn
+from adbid.domain.learned import LearnedParameters
+from adbid.domain.learning import learn
 from adbid.domain.replay import ABSENT, Log, Step, replay
 from adbid.domain.response import TARGETS, respond
 from adbid.ml.artefact import Artefact, load

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from adbid import wiring
 from adbid.data.models import ModelCache, Pointer, checksum
 from adbid.domain.context import context_of
-from adbid.domain.learning import DEFAULTS
+from adbid.domain.learned import DEFAULTS
 from adbid.domain.quality_tables import HOURS, SCORE_BINS, QualityTables
 from adbid.engine.rows import rows_of
 from adbid.ml.artefact import dump

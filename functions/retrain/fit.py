@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adbid.domain.decay import MEASURES
-from adbid.domain.learning import DEFAULTS, LearnedParameters, learn, systematic_sample
+from adbid.domain.learned import DEFAULTS, LearnedParameters
+from adbid.domain.learning import learn, systematic_sample
 from adbid.domain.quality_tables import QualityTables
 from adbid.ml.artefact import dump
 from adbid.ml.export import forest_from_lightgbm

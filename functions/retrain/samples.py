@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from adbid.domain.context import LEVELS
 from adbid.domain.decay import HALF_LIVES_DAYS, MEASURES
 from adbid.domain.drift import follow
-from adbid.domain.learning import LearnedParameters, one_unit
+from adbid.domain.learned import LearnedParameters
+from adbid.domain.learning import one_unit
 from adbid.domain.replay import ABSENT, Indexes, Log, replay
 from adbid.domain.response import Response, respond
 from adbid.ml.features import CATEGORIES, LIFTED, Inputs, Vocabulary, drop_unit, feature_matrix

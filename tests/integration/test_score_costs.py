@@ -30,7 +30,7 @@ END = "that was all"
 @pytest.fixture
 def market(world: World) -> World:  # noqa: F811
     """A hundred brands with budgets and a past, and a published model."""
-    from adbid.domain.learning import DEFAULTS
+    from adbid.domain.learned import DEFAULTS
     from adbid.ml.features import SCHEMA_HASH
 
     brands = [

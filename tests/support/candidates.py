@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from adbid.domain.learning import DEFAULTS
+from adbid.domain.learned import DEFAULTS
 from adbid.engine.publishing import Candidate
 from adbid.ml.artefact import dump
 from adbid.ml.features import EMPTY_VOCABULARY, SCHEMA_HASH

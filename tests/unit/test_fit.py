@@ -7,7 +7,7 @@ import pytest
 
 from adbid.domain.context import LEVELS
 from adbid.domain.drift import follow
-from adbid.domain.learning import DEFAULTS
+from adbid.domain.learned import DEFAULTS
 from adbid.domain.replay import ABSENT, Log, index_cells, replay
 from adbid.domain.response import respond
 from adbid.ml.artefact import load

@@ -10,7 +10,7 @@ from redis.exceptions import ConnectionError as RedisDown
 
 from adbid.data.models import Pointer, checksum
 from adbid.domain.errors import Unavailable
-from adbid.domain.learning import DEFAULTS
+from adbid.domain.learned import DEFAULTS
 from adbid.engine.models import RETRY_SECONDS, BadModel, ModelLoader, read_model
 from adbid.ml.artefact import FORMAT_VERSION, dump
 from adbid.ml.features import EMPTY_VOCABULARY, SCHEMA_HASH

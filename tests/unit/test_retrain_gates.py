@@ -10,7 +10,7 @@ import pytest
 
 from adbid.domain.context import LEVELS
 from adbid.domain.decay import MEASURES
-from adbid.domain.learning import DEFAULTS
+from adbid.domain.learned import DEFAULTS
 from adbid.domain.quality import flat_quality
 from adbid.domain.replay import ABSENT, Log, index_cells
 from adbid.ml.model import COLUMNS, Model

@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as hnp
 from adbid.domain.context import LEVELS
 from adbid.domain.decay import HALF_LIVES_DAYS, MEASURES
 from adbid.domain.drift import MAX_MOVE, DriftParameters, follow
-from adbid.domain.learning import DEFAULT_DRIFT, DEFAULT_PARAMETERS
+from adbid.domain.learned import DEFAULT_DRIFT, DEFAULT_PARAMETERS
 from adbid.domain.response import TARGETS, OperatorPriors, respond
 
 SHORT, LONG = HALF_LIVES_DAYS.index(1.0), len(HALF_LIVES_DAYS) - 1

@@ -5,7 +5,8 @@ import pytest
 
 from adbid.domain.context import LEVELS
 from adbid.domain.drift import follow
-from adbid.domain.learning import DEFAULTS, LearnedParameters, learn, systematic_sample
+from adbid.domain.learned import DEFAULTS, LearnedParameters
+from adbid.domain.learning import learn, systematic_sample
 from adbid.domain.replay import ABSENT, Log, index_cells, replay
 from adbid.domain.response import TARGETS, respond
 

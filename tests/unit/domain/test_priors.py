@@ -7,7 +7,7 @@ from adbid.domain.context import LEVELS, market
 from adbid.domain.decay import HALF_LIVES_DAYS, MEASURES
 from adbid.domain.drift import follow
 from adbid.domain.entities import PriorFeatures
-from adbid.domain.learning import DEFAULTS
+from adbid.domain.learned import DEFAULTS
 from adbid.domain.priors import operator_priors
 from adbid.domain.response import OperatorPriors, respond
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from adbid.domain.context import LEVELS
 from adbid.domain.decay import HALF_LIVES_DAYS, MEASURES
 from adbid.domain.drift import follow
-from adbid.domain.learning import DEFAULT_DRIFT, DEFAULT_PARAMETERS
+from adbid.domain.learned import DEFAULT_DRIFT, DEFAULT_PARAMETERS
 from adbid.domain.response import TARGETS, OperatorPriors, ResponseParameters, respond
 
 PARAMETERS = ResponseParameters(

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from adbid.domain.context import CONTEXT_DIMENSIONS, LEVELS
 from adbid.domain.decay import HALF_LIVES_DAYS, MEASURES
-from adbid.domain.learning import DEFAULTS
+from adbid.domain.learned import DEFAULTS
 from adbid.domain.quality_tables import HOURS, SCORE_BINS, QualityTables
 from adbid.ml.artefact import Artefact, dump, load
 from adbid.ml.export import forest_from_lightgbm

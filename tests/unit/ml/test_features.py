@@ -8,7 +8,7 @@ import pytest
 from adbid.domain.context import LEVELS
 from adbid.domain.decay import HALF_LIVES_DAYS, MEASURES
 from adbid.domain.drift import follow
-from adbid.domain.learning import DEFAULT_DRIFT, DEFAULT_PARAMETERS
+from adbid.domain.learned import DEFAULT_DRIFT, DEFAULT_PARAMETERS
 from adbid.domain.response import Response, respond
 from adbid.ml.features import (
     CATEGORIES,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from adbid.domain.context import LEVELS
 from adbid.domain.drift import follow
-from adbid.domain.learning import DEFAULTS
+from adbid.domain.learned import DEFAULTS
 from adbid.domain.response import OperatorPriors, respond
 from adbid.ml.artefact import Artefact
 from adbid.ml.features import FEATURES, SCHEMA_HASH

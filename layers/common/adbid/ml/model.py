@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from adbid.domain.context import CONTEXT_DIMENSIONS, LEVELS
 from adbid.domain.decay import MEASURES
 from adbid.domain.drift import follow
-from adbid.domain.learning import DEFAULTS, LearnedParameters
+from adbid.domain.learned import DEFAULTS, LearnedParameters
 from adbid.domain.quality import Quality, flat_quality
 from adbid.domain.quality_tables import QualityTables
 from adbid.domain.response import OperatorPriors, Response, respond
