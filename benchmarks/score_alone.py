@@ -29,7 +29,7 @@ def main(bids: int) -> None:
     print(int(peak) * 1024 / 1e6)
 
 
-HEAVY = ("sqlalchemy", "boto3", "scipy", "pandas", "lightgbm")
+HEAVY = ("fastapi", "pydantic", "sqlalchemy", "boto3", "scipy", "pandas", "lightgbm")
 
 if __name__ == "__main__":
     main(int(sys.argv[1]))

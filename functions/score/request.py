@@ -27,8 +27,8 @@ MOST_BIDS = 1_000
 EXPLAINED_BIDS = 100
 """Taking 100 predictions apart takes a quarter of a second."""
 
-_FLAGS = ("dry_run", "explore", "explain")
-_TOP = frozenset({"id", "bids", *_FLAGS})
+FLAGS = ("dry_run", "explore", "explain")
+_TOP = frozenset({"id", "bids", *FLAGS})
 REQUIRED = frozenset({"id", "brand_id", "partner_id", "slot_id", "pricing_model", "amount", "currency"})
 OPTIONAL = frozenset(CONTEXT_DIMENSIONS)
 _KNOWN = REQUIRED | OPTIONAL
@@ -57,10 +57,7 @@ def plain(body: bytes) -> Asked | None:
         document = orjson.loads(body)
         if not isinstance(document, dict) or not document.keys() <= _TOP:
             return None
-        bids, flags = (
-            document["bids"],
-            [document.get(name, False) for name in ("dry_run", "explore", "explain")],
-        )
+        bids, flags = document["bids"], [document.get(name, False) for name in FLAGS]
         if not isinstance(bids, list) or not 0 < len(bids) <= MOST_BIDS or {*map(type, bids)} != {dict}:
             return None
         if {*map(type, flags)} != {bool} or not _plain_ids([document["id"]]):

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from adbid.domain.errors import Invalid
 from functions.score.app import handler
-from functions.score.models import REQUEST, ScoreAnswer
-from functions.score.request import Asked, by_schema, plain
+from functions.score.models import REQUEST, Bid, ScoreAnswer, ScoreRequest
+from functions.score.request import FLAGS, OPTIONAL, REQUIRED, Asked, by_schema, plain
 from tests.support.world import World, http_event, world  # noqa: F401  # a fixture
 
 _numbers = count()
@@ -115,6 +115,12 @@ def said(asked: Asked) -> list[Any]:
     """Everything in a request, in a form that compares."""
     columns = [list(column) for column in vars(asked.bundle).values()]
     return [asked.id, asked.dry_run, asked.explore, asked.explain, asked.at, columns]
+
+
+def test_both_know_the_same_properties() -> None:
+    assert Bid.__required_keys__ == REQUIRED
+    assert Bid.__optional_keys__ == OPTIONAL
+    assert ScoreRequest.__annotations__.keys() == {"id", "bids", *FLAGS, "at"}
 
 
 @settings(max_examples=1_000)

@@ -23,7 +23,8 @@ from tests.support.world import World, http_event, world  # noqa: F401  # a fixt
 from tests.unit.ml.small_models import BIAS, TABLES, VOCABULARY, WEIGHT, forest
 
 BIDS = 100
-HEAVY = ("sqlalchemy", "boto3", "scipy", "pandas", "lightgbm")
+WEB = ("fastapi", "starlette", "mangum", "pydantic")
+HEAVY = (*WEB, "sqlalchemy", "boto3", "scipy", "pandas", "lightgbm", "adbid.engine.performance")
 END = "that was all"
 
 
@@ -157,11 +158,19 @@ assert [answer["statusCode"] for answer in answers] == [200, 200], answers
 print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))
 """
     events = "\n".join(json.dumps(request(f"apart-{turn}")) for turn in range(2))
+    assert imported(program, events) == []
+    odd = {**request("odd"), "body": json.dumps({**json.loads(request("odd")["body"]), "id": "an odd one"})}
+    assert imported(program, "\n".join([events.splitlines()[0], json.dumps(odd)])) == [*WEB]
+
+
+def imported(program: str, events: str) -> list[str]:
+    """What a program of its own says that it has imported."""
     done = subprocess.run(
         [sys.executable, "-c", program], input=events, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout.splitlines()[-1]) == []
+    names: list[str] = json.loads(done.stdout.splitlines()[-1])
+    return names
 
 
 def test_calls_of_python_functions_hardly_grow_with_the_bids(market: World) -> None:
