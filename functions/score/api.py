@@ -10,9 +10,9 @@ import time
 from fastapi import Request, Response
 
 from adbid import wiring
-from adbid.web.answers import Answer
 from adbid.web.app import create_app, documented, read_body, responder, response
 from adbid.web.callers import caller_of, requires
+from adbid.web.reply import Reply
 from functions.score import app as entry
 from functions.score.models import REQUEST, Health, ScoreAnswer
 from functions.score.request import by_schema
@@ -36,7 +36,7 @@ async def score(request: Request) -> Response:
     started = time.perf_counter()
     claims = caller_of(request, entry.SCOPE)
     asked = by_schema(await read_body(request, REQUEST))
-    return response(Answer(200, entry.score(asked, claims, started)))
+    return response(Reply(200, entry.score(asked, claims, started)))
 
 
 @app.get("/healthz", summary="Liveness and what is served", tags=["health"])

@@ -13,10 +13,10 @@ from typing import Any
 from adbid import wiring
 from adbid.engine.scoring import decision_id
 from adbid.eyes.metrics import count, observe_seconds
-from adbid.web.answers import Answer
 from adbid.web.claims import Claims, claims_of
 from adbid.web.gateway import Event, body_of, handler_of
 from adbid.web.problems import problem_of
+from adbid.web.reply import Reply
 from functions.score.answer import encode
 from functions.score.request import Asked, plain
 
@@ -26,21 +26,21 @@ SCOPE = "partner"
 
 def respond(event: Event, context: Any) -> Event:
     """What API Gateway is told."""
-    answer = plainly(event) if _asks_to_score(event) else None
-    if answer is not None:
-        return answer.event()
+    reply = plainly(event) if _asks_to_score(event) else None
+    if reply is not None:
+        return reply.event()
     from functions.score import api
 
     return api.respond(event, context)
 
 
-def plainly(event: Event) -> Answer | None:
-    """The answer to a POST /api/score; None leaves it to FastAPI: nothing has been scored then."""
+def plainly(event: Event) -> Reply | None:
+    """The reply to a POST /api/score; None leaves it to FastAPI: nothing has been scored then."""
     started = time.perf_counter()
     try:
         claims = claims_of(event, SCOPE)
         asked = plain(body_of(event))
-        return None if asked is None else Answer(200, score(asked, claims, started))
+        return None if asked is None else Reply(200, score(asked, claims, started))
     except Exception as error:
         return problem_of(error)
 

@@ -11,9 +11,9 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.exceptions import HTTPException
 
 from adbid.domain import errors
-from adbid.web.answers import Answer
 from adbid.web.gateway import Event, Handler, handler_of
 from adbid.web.problems import MEDIA_TYPE, invalid, problem, problem_of
+from adbid.web.reply import Reply
 from adbid.web.schema import Problem
 
 _NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
@@ -65,9 +65,9 @@ def documented(schema: TypeAdapter[Any]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
-def response(answer: Answer) -> Response:
-    """An answer as FastAPI sends it."""
-    return Response(answer.body, answer.status, dict(answer.headers), answer.media_type)
+def response(reply: Reply) -> Response:
+    """A reply as FastAPI sends it."""
+    return Response(reply.body, reply.status, dict(reply.headers), reply.media_type)
 
 
 def responder(app: FastAPI) -> Handler:

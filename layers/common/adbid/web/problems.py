@@ -8,7 +8,7 @@ import orjson
 
 from adbid.domain import errors
 from adbid.eyes.logs import logger
-from adbid.web.answers import Answer
+from adbid.web.reply import Reply
 
 _TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}  # RFC 9110's, also before Python 3.13
 
@@ -35,8 +35,8 @@ def problem(
     detail: str,
     fields: Iterable[errors.FieldError] = (),
     headers: Mapping[str, str] | None = None,
-) -> Answer:
-    """An answer that is one problem. `type` is a stable URN of the code."""
+) -> Reply:
+    """A reply that is one problem. `type` is a stable URN of the code."""
     listed = [{"property": f.property, "code": f.code, "message": f.message} for f in fields]
     body = {
         "type": f"urn:adbid:problem:{code}",
@@ -45,10 +45,10 @@ def problem(
         "detail": detail,
         "errors": listed,
     }
-    return Answer(status, orjson.dumps(body), MEDIA_TYPE, headers or {})
+    return Reply(status, orjson.dumps(body), MEDIA_TYPE, headers or {})
 
 
-def problem_of(error: Exception) -> Answer:
+def problem_of(error: Exception) -> Reply:
     """The problem that an error is. What nobody foresaw is logged, and its words are kept from the caller."""
     if not isinstance(error, errors.AdBidError):
         logger.error("unhandled error", exc_info=error)

@@ -8,7 +8,7 @@ JSON = "application/json"
 
 
 @dataclass(frozen=True)
-class Answer:
+class Reply:
     """A status, a body of text and its media type. `headers`: others, their names in lower case."""
 
     status: int
