@@ -1,9 +1,9 @@
 """The body of POST /api/score, read as columns.
 
 What is documented is `functions.score.models.REQUEST`. Most bodies are of the plainest kind: ids of printable
-ASCII without spaces, known properties only. Those are told by looking at whole columns, and need no more; all
-others, and everything that is wrong, are left to the schema, so that both say the same. The schema, and
-pydantic with it, isn't imported before.
+ASCII, known properties only. Those are told by looking at whole columns, and need no more; all others, and
+everything that is wrong, are left to the schema, so that both say the same. The schema, and pydantic with it,
+isn't imported before.
 """
 
 import re
@@ -120,9 +120,9 @@ def _plain_ids(ids: Sequence[str]) -> bool:
     return (
         joined.isascii()
         and joined.isprintable()
-        and " " not in joined
         and min(lengths) > 0
         and max(lengths) <= _LONGEST_ID
+        and (" " not in joined or all(one == one.strip() for one in ids))
     )
 
 

@@ -143,6 +143,7 @@ def test_what_is_read_as_columns_is_what_the_schema_reads(
         {"amount": 3},
         {"device_type": "mobile", "country": "SE", "os": None},
         {"partner_id": "~" * 64},
+        {"partner_id": "p", "campaign_id": "camp 1", "os": "#N/A"},
     ],
 )
 def test_the_usual_needs_no_schema(change: dict[str, Any]) -> None:

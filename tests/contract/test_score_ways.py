@@ -199,7 +199,7 @@ def test_everything_else_is_the_frameworks(
 
 def test_both_ways_are_counted_alike(market: World) -> None:
     added = []
-    for name in ("plain", "an odd one"):
+    for name in ("plain", "ü"):
         before = counted()
         asked = bundle(id=f"{name}{next(_numbers)}")
         asked["bids"].append({**asked["bids"][0], "id": "y", "brand_id": "nobody", "pricing_model": "CPA"})

@@ -159,7 +159,7 @@ print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))
 """
     events = "\n".join(json.dumps(request(f"apart-{turn}")) for turn in range(2))
     assert imported(program, events) == []
-    odd = {**request("odd"), "body": json.dumps({**json.loads(request("odd")["body"]), "id": "an odd one"})}
+    odd = {**request("odd"), "body": json.dumps({**json.loads(request("odd")["body"]), "id": "ü"})}
     assert imported(program, "\n".join([events.splitlines()[0], json.dumps(odd)])) == [*WEB]
 
 
