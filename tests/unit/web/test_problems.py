@@ -1,6 +1,8 @@
 """Problems: every error of the product as RFC 9457 says, whatever goes wrong behind the endpoint."""
 
+import asyncio
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ from starlette.exceptions import HTTPException
 
 from adbid.domain import errors
 from adbid.web.app import create_app, lambda_handler, read_body
-from adbid.web.gateway import BODY_LIMIT
+from adbid.web.gateway import BODY_LIMIT, Handler
 from adbid.web.problems import MEDIA_TYPE, STATUS, field_errors, property_path
 from tests.support.world import http_event
 
@@ -27,8 +29,8 @@ CODED = [
 ]
 
 
-def answer(event: dict[str, Any], raised: Exception | None = None) -> dict[str, Any]:
-    """What a function with one endpoint answers, which echoes its body or raises."""
+def function(raised: Exception | None = None) -> Handler:
+    """A function with one endpoint, which echoes its body or raises."""
     app = create_app("test")
 
     @app.post("/echo")
@@ -37,7 +39,12 @@ def answer(event: dict[str, Any], raised: Exception | None = None) -> dict[str, 
             raise raised
         return await read_body(request, TypeAdapter(Any))
 
-    return lambda_handler(app)(event, None)
+    return lambda_handler(app)
+
+
+def answer(event: dict[str, Any], raised: Exception | None = None) -> dict[str, Any]:
+    """What it answers."""
+    return function(raised)(event, None)
 
 
 def problem(event: dict[str, Any], raised: Exception | None = None) -> dict[str, Any]:
@@ -53,6 +60,20 @@ def problem(event: dict[str, Any], raised: Exception | None = None) -> dict[str,
 
 
 POST = http_event("POST", "/echo", {})
+
+
+def test_any_thread_may_call() -> None:
+    """Also one without an event loop, though another was there before."""
+    handler = function()
+
+    def call() -> int:
+        status: int = handler(POST, None)["statusCode"]
+        asyncio.get_event_loop().close()
+        return status
+
+    assert handler(POST, None)["statusCode"] == 200
+    with ThreadPoolExecutor(1) as thread:
+        assert thread.submit(call).result() == 200
 
 
 def test_every_coded_error_has_a_status() -> None:
