@@ -34,7 +34,7 @@ from functions.score.app import handler
 
 SIZES = (1, 100, 1_000)
 TOLERANCE = 1e-9
-COLD = ("brand:*:features", "partner:*:features", "slot:*:features", "priors")
+COLD = ("brand:*:features", "partner:*:features", "slot:*:features", "priors", "hot:revision")
 
 Answer = dict[str, Any]
 Call = Callable[[Answer], Answer]

@@ -24,13 +24,13 @@ PLACES: dict[str, list[Place]] = {
     ],
     "evaluate and rank": [(scoring, "evaluate_bids")],
     "ledger: ask": [
-        (scoring, "candidates_of"),
+        (scoring, "contenders_of"),
         (scoring, "fingerprint"),
         (ledger_calls.Packer, "pack"),
         (ledger.Ledger, "decide"),
     ],
     "ledger: the record": [(scoring, "pack")],
-    "Redis: the script": [(ledger_client.Client, "run")],
-    "answer": [(app, "encode")],
+    "Redis: the script": [(ledger_client.Client, "run_packed")],
+    "answer": [(app.Answer, "begin"), (app.Answer, "end")],
     "metrics": [(app, "count"), (app, "observe_seconds")],
 }

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adbid.domain.decay import HALF_LIVES_DAYS, MEASURES
-from adbid.domain.learning import BASE_HALF_LIFE, one_unit
+from adbid.domain.learned import BASE_HALF_LIFE
+from adbid.domain.learning import one_unit
 from adbid.domain.replay import ABSENT, Indexes, replay
 from adbid.domain.response import MINIMUM_EXPOSURE, MINIMUM_REVENUE, TARGETS
 from adbid.ml.model import COLUMNS, Model, Prediction, Rows

@@ -17,7 +17,7 @@ from adbid.web.claims import Claims, claims_of
 from adbid.web.gateway import Event, body_of, handler_of
 from adbid.web.problems import problem_of
 from adbid.web.reply import Reply
-from functions.score.answer import encode
+from functions.score.answer import Answer
 from functions.score.request import Asked, plain
 
 PATH = "/api/score"
@@ -47,6 +47,7 @@ def plainly(event: Event) -> Reply | None:
 
 def score(asked: Asked, claims: Claims, started: float) -> bytes:
     """The answer to a caller's request, taken at `started`, in seconds of the performance counter."""
+    answer = Answer(asked.id, feature_values=claims.is_admin)
     decision = wiring.scoring().score(
         asked.bundle,
         decision=decision_id(claims.subject, asked.id),
@@ -56,15 +57,16 @@ def score(asked: Asked, claims: Claims, started: float) -> bytes:
         dry_run=asked.dry_run,
         explore=asked.explore,
         explain=asked.explain,
+        meanwhile=answer.begin,
     )
-    answer = encode(asked.id, decision, feature_values=claims.is_admin)
+    body = answer.end(decision)
     if not asked.dry_run:
         for model, number in Counter(asked.bundle.pricing_models).items():
             count("bid_requests_total", number, model=model)
         for kind in decision.degraded:
             count("degradations_total", kind=kind)
         observe_seconds("score_latency_seconds", time.perf_counter() - started)
-    return answer
+    return body
 
 
 def _asks_to_score(event: Event) -> bool:

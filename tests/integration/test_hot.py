@@ -9,9 +9,11 @@ import pytest
 import redis
 
 from adbid import wiring
+from adbid.data import hot_keys, tables
 from adbid.data.cache import FeatureCache, brand_key, slot_key
 from adbid.data.counters import POINTER, Counters, Generation, Increment, decayed
-from adbid.data.hot import HotStore, Place
+from adbid.data.hot import KNOWN_SECONDS, HotStore, Place
+from adbid.data.steering import Steering, SteeringStore
 from adbid.domain.context import LEVELS, market
 from adbid.domain.decay import HALF_LIVES_DAYS, MEASURES
 from adbid.domain.entities import SlotFeatures
@@ -195,3 +197,109 @@ def test_lost_sums_are_not_taken_for_none(shop: World, redis_client: redis.Redis
     redis_client.flushdb()
     assert store.read(PLACES, NOW).evidence is None
     assert redis_client.exists(brand_key("b0"))
+
+
+def read(places: list[Place] = PLACES) -> dict[str, float]:
+    """The multiplier of each brand's strategy, and under `nu` that of its steering."""
+    numbers = wiring.hot_store().read(places, NOW).numbers
+    return dict(zip([place[0] for place in places], numbers.multiplier.tolist(), strict=True))
+
+
+def test_what_people_change_is_seen_by_the_next_read(shop: World, redis_client: redis.Redis) -> None:
+    wiring.counters().publish(Generation.new(NOW))
+    brands = wiring.hot_store().read(PLACES, NOW).brands
+    for multiplier in (1.5, 0.5):
+        assert set(read().values()) != {multiplier}
+        changed = replace(brands["b3"].strategy, multiplier=multiplier, version=int(multiplier * 10))
+        FeatureCache(redis_client).put(replace(brands["b3"], strategy=changed, version=99 - int(multiplier)))
+        assert read()["b3"] == multiplier
+        before = commands(redis_client)
+        assert read()["b3"] == multiplier
+        assert commands(redis_client) - before == 1
+
+
+def test_prices_that_the_monitor_sets_are_seen_by_the_next_read(shop: World) -> None:
+    wiring.counters().publish(Generation.new(NOW))
+    store = wiring.hot_store()
+    for nu in (0.25, 0.75):
+        store.read(PLACES, NOW)
+        SteeringStore(wiring.redis_client()).put({"b4": Steering(nu, 0.5, 1.1)})
+        numbers = store.read(PLACES, NOW).numbers
+        assert [numbers.nu[4], numbers.mu[4], numbers.caution[4]] == [nu, 0.5, 1.1]
+        assert numbers.nu.sum() == nu
+
+
+def test_a_deleted_object_is_gone_and_a_new_one_there(shop: World, redis_client: redis.Redis) -> None:
+    wiring.counters().publish(Generation.new(NOW))
+    store = wiring.hot_store()
+    places: list[Place] = [*PLACES, ("new", "p0", "s0", CONTEXT)]
+    assert "new" not in store.read(places, NOW).brands
+    assert np.isnan(store.read(places, NOW).numbers.multiplier[-1])
+    shop.set({"brands": [{"id": "new", "strategy_id": "plain"}]})
+    cache = FeatureCache(redis_client)
+    cache.forget(brand_key("new"))
+    assert "new" in store.read(places, NOW).brands
+    gone = tables.brand.delete().where(tables.brand.c.id == "b0")
+    wiring.database().transaction(lambda connection: connection.execute(gone))
+    cache.forget(brand_key("b0"))
+    hot = store.read(places, NOW)
+    assert "b0" not in hot.brands
+    assert np.isnan(hot.numbers.multiplier[0])
+
+
+def test_what_is_known_is_read_anew_after_a_while(shop: World, redis_client: redis.Redis) -> None:
+    """A change that didn't reach Redis: its old document goes, and with it what was remembered of it."""
+    wiring.counters().publish(Generation.new(NOW))
+    seconds = [0.0]
+    store = HotStore(wiring.redis_client(), wiring._Catalog(), lambda: seconds[0])
+    store.read(PLACES, NOW)
+    redis_client.delete(slot_key("s0"))
+    with queries() as asked:
+        store.read(PLACES, NOW)
+    assert asked == []
+    seconds[0] += KNOWN_SECONDS + 1.0
+    with queries() as asked:
+        store.read(PLACES, NOW)
+    assert len(asked) == 1
+
+
+def test_more_places_than_are_remembered(shop: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hot_keys, "MOST_SEATS", 25)
+    generation = Generation.new(NOW)
+    wiring.counters().publish(generation)
+    wiring.counters().add(generation, "1", [increment(f"b{n}", NOW) for n in range(20)])
+    store = wiring.hot_store()
+    others: list[Place] = [(f"b{i}", "p0", f"s{i % 4}", CONTEXT) for i in range(20)]
+    for _ in range(2):
+        for places in (PLACES, others):
+            evidence = store.read(places, NOW).evidence
+            expected = HotStore(wiring.redis_client(), wiring._Catalog()).read(places, NOW).evidence
+            np.testing.assert_array_equal(evidence, expected)
+
+
+def test_a_bundle_of_brands_that_come_twice_and_of_markets_without_a_vertical(shop: World) -> None:
+    shop.set({"brands": [{"id": "bare", "strategy_id": "plain", "vertical": ""}]})
+    generation = Generation.new(NOW)
+    wiring.counters().publish(generation)
+    for number, brand in enumerate(("b0", "b1", "bare")):
+        name = market("USD", "" if brand == "bare" else f"v{number % 2}")
+        wiring.counters().add(generation, brand, [Increment(name, brand, "p0", "s0", CONTEXT, NOW, MEASURED)])
+    places: list[Place] = [
+        ("b0", "p0", "s0", CONTEXT),
+        ("bare", "p0", "s0", ("",) * 5),
+        ("b0", "p1", "s0", CONTEXT),
+        ("b1", "p0", "s0", ("", "banner", "", "", "")),
+        ("none", "p0", "s0", CONTEXT),
+    ]
+    store = wiring.hot_store()
+    for _ in range(3):  # cold, warm, and warm again
+        evidence = store.read(places, NOW).evidence
+        assert evidence is not None
+        shown = evidence[:, :, 0, 0] / 1000.0
+        assert shown[:, : LEVELS.index("creative_type") + 1].tolist() == [
+            [3, 1, 1, 1, 1, 1, 1],
+            [3, 0, 1, 1, 1, 0, 0],
+            [3, 1, 1, 0, 0, 0, 0],
+            [3, 1, 1, 1, 1, 0, 0],
+            [0, 0, 0, 0, 0, 0, 0],
+        ]

@@ -14,7 +14,6 @@ import redis
 
 from adbid import wiring
 from adbid.data.models import ModelCache, Pointer, checksum
-from adbid.data.wire import PACKER, mget, packed
 from adbid.ml.artefact import dump
 from adbid.ml.revenue import ENSEMBLE
 from functions.score.app import handler
@@ -137,7 +136,7 @@ def test_a_warm_score_is_one_read_one_script_and_no_query(
 
 def test_a_miss_takes_one_query_per_kind(market: World, redis_client: redis.Redis) -> None:
     warm()
-    for pattern in ("brand:*:features", "partner:*:features", "slot:*:features", "priors"):
+    for pattern in ("brand:*:features", "partner:*:features", "slot:*:features", "priors", "hot:revision"):
         redis_client.delete(*redis_client.keys(pattern))
     with queries() as asked:
         score(request("cold"))
@@ -200,41 +199,3 @@ def python_calls(asked: dict[str, Any]) -> Counter[str]:
     finally:
         sys.setprofile(None)
     return entered
-
-
-def test_keys_packed_in_advance_are_read_by_any_client(redis_client: redis.Redis, redis_url: str) -> None:
-    keys = ["plain", "", "å ß", "a\x1fb\r\n$3"]
-    redis_client.mset({key: f"value of {key}" for key in keys if key != "plain"})
-    expected = [None, *[f"value of {key}".encode() for key in keys[1:]]]
-    parts = [packed(*keys[:2]), packed(*keys[2:])]
-    assert mget(redis_client, parts, len(keys)) == expected
-    with redis.Redis.from_url(redis_url, command_packer=PACKER) as client:
-        assert mget(client, parts, len(keys)) == expected
-
-
-def test_a_connection_that_was_lost_is_made_again(redis_client: redis.Redis, redis_url: str) -> None:
-    redis_client.set("key", "value")
-    worked = []
-    with redis.Redis.from_url(redis_url, command_packer=PACKER) as client:
-        for _ in range(2):
-            assert mget(client, [packed("key")], 1, lambda: worked.append(1)) == [b"value"]
-            redis_client.client_kill_filter(_type="normal", skipme=True)
-    assert 2 <= len(worked) <= 4
-
-
-def test_what_fails_meanwhile_leaves_no_answer_for_the_next(
-    redis_client: redis.Redis, redis_url: str
-) -> None:
-    redis_client.mset({"first": "1", "second": "2"})
-    with redis.Redis.from_url(redis_url, command_packer=PACKER) as client:
-        with pytest.raises(ZeroDivisionError):
-            mget(client, [packed("first")], 1, lambda: print(1 / 0))
-        assert mget(client, [packed("second")], 1) == [b"2"]
-
-
-def test_a_redis_that_is_gone_is_an_error_of_redis() -> None:
-    with (
-        redis.Redis.from_url("redis://127.0.0.1:1", command_packer=PACKER) as nowhere,
-        pytest.raises(redis.ConnectionError),
-    ):
-        mget(nowhere, [packed("key")], 1)

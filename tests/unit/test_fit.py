@@ -202,8 +202,7 @@ def test_quality_has_mean_one_over_impressions() -> None:
     lifts = fitted.quality.quality(
         placement_score=past.placement_score[rows],
         partner_quality=past.partner_quality[rows],
-        device_type=[""] * int(rows.sum()),
-        creative_type=[""] * int(rows.sum()),
+        values=np.zeros((2, int(rows.sum()))),
         hour=past.hour[rows],
         impressions=samples.cell_impressions[rows],
     )

@@ -19,7 +19,7 @@ TABLES = QualityTables(
 
 
 def one(**given: object) -> np.ndarray:
-    row = {
+    row: dict[str, object] = {
         "placement_score": np.array([0.35]),
         "partner_quality": np.array([0.5]),
         "device_type": ["mobile"],
@@ -27,7 +27,9 @@ def one(**given: object) -> np.ndarray:
         "hour": np.array([10.0]),
         "impressions": np.array([0.0]),
     }
-    return TABLES.quality(**{**row, **given}).parts[0]  # type: ignore[arg-type]
+    row |= given
+    row["values"] = TABLES.values_of(row.pop("device_type"), row.pop("creative_type"))  # type: ignore[arg-type]
+    return TABLES.quality(**row).parts[0]  # type: ignore[arg-type]
 
 
 def test_by_hand() -> None:
@@ -64,8 +66,7 @@ def test_parts_multiply_to_the_factor(score: float, hour: int, impressions: floa
     quality = TABLES.quality(
         placement_score=np.array([score]),
         partner_quality=np.array([1.0 - score]),
-        device_type=["mobile"],
-        creative_type=["banner"],
+        values=TABLES.values_of(["mobile"], ["banner"]),
         hour=np.array([float(hour)]),
         impressions=np.array([impressions]),
     )

@@ -4,6 +4,7 @@
 every write and filled on a miss. An id that doesn't exist is remembered as `null` for a short while.
 """
 
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from decimal import Decimal
@@ -11,6 +12,7 @@ from typing import Any
 
 import orjson
 from redis import Redis
+from redis.client import Pipeline
 
 from adbid.domain.entities import (
     BrandFeatures,
@@ -19,6 +21,10 @@ from adbid.domain.entities import (
     SlotFeatures,
     StrategyFeatures,
 )
+
+REVISION = "hot:revision"
+"""A random text, another one after every change of a document or of a brand's steering. Whoever remembers
+what they say reads it along, and forgets everything when it has changed."""
 
 TTL_SECONDS = 300
 MISSING_TTL_SECONDS = 30
@@ -61,16 +67,31 @@ class FeatureCache:
         self._redis = redis
         self._set_if_newer = redis.register_script(_SET_IF_NEWER)
 
-    def put(self, *features: Features, missing: Sequence[str] = ()) -> None:
-        """Stores `features`, and the keys in `missing` as known not to exist, in one round trip."""
+    def put(self, *features: Features) -> None:
+        """Stores what has changed, in one round trip."""
         pipeline = self._redis.pipeline(transaction=False)
+        self._store(pipeline, features)
+        revise(pipeline)
+        pipeline.execute()
+
+    def fill(self, *features: Features, missing: Sequence[str] = ()) -> bytes | None:
+        """Stores what was not there, and the keys in `missing` as known not to exist, in one round trip.
+
+        The revision that this began, where there was none.
+        """
+        pipeline = self._redis.pipeline(transaction=False)
+        self._store(pipeline, features)
+        for key in missing:
+            pipeline.set(key, b"null", ex=MISSING_TTL_SECONDS, nx=True)
+        revision = _new_revision()
+        pipeline.set(REVISION, revision, nx=True)
+        return revision if pipeline.execute()[-1] else None
+
+    def _store(self, pipeline: Pipeline, features: Sequence[Features]) -> None:
         for one in features:
             order = _order(one)
             value = orjson.dumps(_document(one) | {"order": order}, default=str)
             self._set_if_newer(keys=[key_of(one)], args=[value, order, TTL_SECONDS], client=pipeline)
-        for key in missing:
-            pipeline.set(key, b"null", ex=MISSING_TTL_SECONDS, nx=True)
-        pipeline.execute()
 
     def put_priors(self, priors: Sequence[PriorFeatures]) -> None:
         """Stores all priors, as the one document that every bundle reads."""
@@ -78,7 +99,19 @@ class FeatureCache:
 
     def forget(self, key: str) -> None:
         """Removes what is cached of a deleted or changed object; the next bundle reads it anew."""
-        self._redis.delete(key)
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.delete(key)
+        revise(pipeline)
+        pipeline.execute()
+
+
+def revise(pipeline: Pipeline) -> None:
+    """Lets everybody forget what they remember, once `pipeline` is executed."""
+    pipeline.set(REVISION, _new_revision())
+
+
+def _new_revision() -> bytes:
+    return secrets.token_bytes(8)
 
 
 def _document(features: Features) -> dict[str, Any]:

@@ -225,11 +225,11 @@ def _marker(generation: Generation, delta: str, start: int) -> str:
     return generation.key(f"applied:{delta}:{start}")
 
 
-def decayed(values: Iterable[bytes | None], landmark: datetime, now: datetime) -> Array:
+def decayed(values: Sequence[bytes | None], landmark: datetime, now: datetime) -> Array:
     """Stored values as evidence at `now`: [cells, H, M]; zeros where a cell is missing."""
-    packed = b"".join([value or NO_DATA for value in values])
-    sums = np.frombuffer(packed, dtype="<f8").reshape(-1, len(HALF_LIVES_DAYS), len(MEASURES))
-    remaining = weights(age_days(now, landmark))
+    packed = b"".join([value or NO_DATA for value in values] if None in values else values)  # type: ignore[arg-type]
+    sums = np.frombuffer(packed, dtype="<f8").reshape(-1, WIDTH)
+    evidence: Array = sums * np.repeat(weights(age_days(now, landmark)), len(MEASURES))
     # What was added and taken away again may leave a rounding error below nothing.
-    evidence: Array = np.maximum(sums * remaining[:, None], 0.0)
-    return evidence
+    np.maximum(evidence, 0.0, out=evidence)
+    return evidence.reshape(-1, len(HALF_LIVES_DAYS), len(MEASURES))

@@ -1,43 +1,32 @@
 """Everything a bundle needs to be scored, in one read of Redis; what is missing, by one query per kind.
 
 The keys of a bundle depend on two things that only Redis knows for certain: the current generation of the
-sums and each brand's market. Both are remembered from the last read and checked in this one, so that a
-warm bundle takes one round trip, and a second one only when either has changed.
+sums, and what brands are, above all of which market. Both are remembered, with the generation's pointer and
+the revision of what is known (`cache.REVISION`), which every read brings along. So a warm bundle reads its
+sums alone, in one round trip; when something has changed since, it is read once more, with all it needs.
 """
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from functools import cached_property, partial
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
-from adbid.data.cache import PRIORS, FeatureCache, brand_key, partner_key, slot_key
-from adbid.data.counters import NO_DATA, POINTER, WIDTH, decayed, readable
-from adbid.data.hot_keys import Cells, Place, Remembered
-from adbid.data.hot_numbers import (
-    BRAND,
-    PARTNER,
-    SLOT,
-    Entry,
-    F,
-    Kind,
-    Numbers,
-    Wanted,
-    numbers_of,
-    rows_of,
-)
-from adbid.data.steering import steering_key
-from adbid.data.wire import mget, nothing, packed
+from adbid.data.cache import PRIORS, REVISION
+from adbid.data.counters import NO_DATA, POINTER, decayed, readable
+from adbid.data.counters import WIDTH as SUMS
+from adbid.data.hot_keys import MOST_SEATS, Cells, Place, Seated, Seats
+from adbid.data.hot_numbers import MARKETS, WIDTH, Numbers, Objects
+from adbid.data.hot_objects import Catalog, Documents, Wanted
+from adbid.data.wire import mget, packed
 from adbid.domain.decay import HALF_LIVES_DAYS, MEASURES
-from adbid.domain.entities import BrandFeatures, PartnerFeatures, PriorFeatures, SlotFeatures
+from adbid.domain.entities import BrandFeatures, PartnerFeatures, SlotFeatures
 from adbid.domain.priors import operator_priors
 from adbid.domain.response import OperatorPriors
 
@@ -50,203 +39,246 @@ MODEL = "model"
 LEFT_ALONE_SECONDS = 1.0
 """How long a Redis that failed isn't asked: one that hangs would cost every bundle its whole timeout."""
 
-_REMEMBERED = 50_000  # parsed documents kept per instance; dropped all at once beyond
-_FIXED = packed(POINTER, MODEL, PRIORS)
+KNOWN_SECONDS = 60.0
+"""How long what was read is remembered: should a change not have reached Redis, its old documents expire."""
 
-
-class Catalog(Protocol):
-    """What people set, from MySQL: one query per kind."""
-
-    def brands(self, ids: Sequence[str]) -> Mapping[str, BrandFeatures]: ...
-    def partners(self, ids: Sequence[str]) -> Mapping[str, PartnerFeatures]: ...
-    def slots(self, ids: Sequence[str]) -> Mapping[str, SlotFeatures]: ...
-    def priors(self) -> Sequence[PriorFeatures]: ...
+_REMEMBERED = 50_000  # brands whose market was met; dropped all at once beyond
+_FIXED = packed(POINTER, MODEL, PRIORS, REVISION)
+_FIXED_COUNT = 4
 
 
 @dataclass(frozen=True)
 class Hot:
-    """What is known about one bundle. `brands`, `partners` and `slots` lack the ids that don't exist.
+    """What is known about one bundle, parallel to its `places`.
 
     `evidence` is [places, levels, H, M]; None when the sums are lost. `model` points to the current model.
-    `degraded` names what could not be reached.
+    `degraded` names what could not be reached. `seated` are the places' numbers, where they have some.
     """
 
-    brands: Mapping[str, BrandFeatures]
-    partners: Mapping[str, PartnerFeatures]
-    slots: Mapping[str, SlotFeatures]
+    places: Sequence[Place]
+    objects: Sequence[Objects]
     numbers: Numbers
     evidence: Array | None
     priors: OperatorPriors | None
     model: bytes | None
     degraded: tuple[str, ...] = ()
+    seated: Seated | None = None
+
+    @cached_property
+    def brands(self) -> Mapping[str, BrandFeatures]:
+        """By id, without those that don't exist."""
+        return {brand.id: brand for brand, _, _ in self.objects if brand is not None}
+
+    @cached_property
+    def partners(self) -> Mapping[str, PartnerFeatures]:
+        """The same."""
+        return {partner.id: partner for _, partner, _ in self.objects if partner is not None}
+
+    @cached_property
+    def slots(self) -> Mapping[str, SlotFeatures]:
+        """The same."""
+        return {slot.id: slot for _, _, slot in self.objects if slot is not None}
+
+
+class _Known:
+    """What Redis said, as of one revision, of places all of whose objects exist: in tables by their numbers.
+
+    `since`: by the store's clock.
+    """
+
+    def __init__(self, seats: Seats, revision: bytes | None, since: float) -> None:
+        self.seats = seats
+        self.revision = revision
+        self.since = since
+        self._filled = np.zeros(MOST_SEATS, dtype=np.bool_)
+        self._rows = np.zeros((MOST_SEATS, WIDTH))
+        self._objects: list[Objects] = [(None, None, None)] * MOST_SEATS
+
+    def numbers(self, seated: NDArray[np.intp]) -> Numbers | None:
+        """What is known of places; None unless all are known."""
+        return Numbers.of(self._rows.take(seated, axis=0)) if self._filled.take(seated).all() else None
+
+    def objects(self, seated: Sequence[int]) -> list[Objects]:
+        known = self._objects
+        return [known[seat] for seat in seated]
+
+    def learn(self, seated: Sequence[int], rows: Array, objects: Sequence[Objects]) -> None:
+        for place, (seat, its) in enumerate(zip(seated, objects, strict=True)):
+            if None not in its:
+                self._rows[seat] = rows[place]
+                self._objects[seat] = its
+                self._filled[seat] = True
 
 
 @dataclass
 class _Memory:
-    """What one instance remembers between bundles: parsed documents by their bytes, and two guesses."""
+    """What one instance remembers between bundles."""
 
-    parsed: dict[bytes | None, Any] = field(default_factory=dict)
-    priors: tuple[bytes, Sequence[PriorFeatures]] = (b"[]", ())
-    names: Cells | None = None
+    known: _Known = field(default_factory=lambda: _Known(Seats(), None, float("-inf")))
+    cells: Cells | None = None
     markets: dict[str, str] = field(default_factory=dict)
 
-    def entry(self, document: bytes, kind: Kind[F]) -> "Entry[F]":
-        if len(self.parsed) > _REMEMBERED:
-            self.parsed = {}
-        entry = self.parsed[document] = kind.parsed(document)
-        return entry
+
+def _wait(_: Numbers | None) -> None:
+    """What there is to do while Redis is at work, by default."""
 
 
 class HotStore:
-    """Reads bundles. One per instance; safe to share between threads (a lost guess costs a round trip)."""
+    """Reads bundles. One per instance; safe to share between threads (a lost memory costs a round trip)."""
 
     def __init__(self, redis: Redis, catalog: Catalog, clock: Callable[[], float] = time.monotonic) -> None:
         self._redis = redis
-        self._catalog = catalog
+        self._documents = Documents(redis, catalog)
         self._clock = clock
         self._down_until = float("-inf")
-        self._cache = FeatureCache(redis)
         self._memory = _Memory()
-        self._brand_keys = Remembered(brand_key, steering_key)
-        self._partner_keys = Remembered(partner_key)
-        self._slot_keys = Remembered(slot_key)
 
     @property
     def is_down(self) -> bool:
         """Whether Redis failed so recently that it isn't asked."""
         return self._clock() < self._down_until
 
-    def read(self, places: Sequence[Place], now: datetime, meanwhile: Callable[[], None] = nothing) -> Hot:
+    def read(
+        self, places: Sequence[Place], now: datetime, meanwhile: Callable[[Numbers | None], None] = _wait
+    ) -> Hot:
         """What is known at `now` about the bids at `places`, of which there is at least one.
 
-        `meanwhile` may be called while Redis is at work, more than once, or never.
+        `meanwhile` may be called while Redis is at work, more than once, or never: with the numbers that the
+        answer has if nothing has changed, where they are known.
         """
-        wanted = Wanted.of(places)
         try:
             if self.is_down:
                 raise RedisConnectionError
-            return self._from_redis(places, wanted, now, meanwhile)
+            known, seated = self._seated(places)
+            return self._warm(places, known, seated, now, meanwhile) or self._cold(
+                places, known, seated, now, meanwhile
+            )
         except RedisError:
             if not self.is_down:
                 self._down_until = self._clock() + LEFT_ALONE_SECONDS
-            return self._from_catalog(places, wanted)
+            return self._from_catalog(places)
 
-    def _from_catalog(self, places: Sequence[Place], wanted: Wanted) -> Hot:
-        found = self._catalog.brands(wanted.brands.distinct)
-        all_priors = self._catalog.priors()
-        partners = self._catalog.partners(wanted.partners.distinct)
-        slots = self._catalog.slots(wanted.slots.distinct)
-        numbers = numbers_of(
-            wanted,
-            rows_of(BRAND, wanted.brands.distinct, found),
-            rows_of(PARTNER, wanted.partners.distinct, partners),
-            rows_of(SLOT, wanted.slots.distinct, slots),
-            [None] * len(wanted.brands.distinct),
-        )
-        priors = operator_priors(all_priors, places, _markets(found))
-        return Hot(found, partners, slots, numbers, None, priors, None, degraded=("cache_unavailable",))
-
-    def _from_redis(
-        self, places: Sequence[Place], wanted: Wanted, now: datetime, meanwhile: Callable[[], None]
-    ) -> Hot:
-        memory = self._memory
-        names, guessed = memory.names, memory.markets
-        brands, partners, slots = (one.distinct for one in (wanted.brands, wanted.partners, wanted.slots))
-        cells: list[bytes] = []
-        cell_count, index = 0, None
-        if names is not None:
-            cells, cell_count, index = names.keys(places, wanted.brands, guessed)
-        parts = [_FIXED, *self._brand_keys.of(brands), *self._partner_keys.of(partners)]
-        parts += self._slot_keys.of(slots)
-        ends = [3, 3 + 2 * len(brands)]
-        ends += [ends[-1] + len(partners), ends[-1] + len(partners) + len(slots)]
-        values = mget(self._redis, parts + cells, ends[-1] + cell_count, meanwhile)
-
-        pointer, model, stored_priors = values[:3]
-        catalog = self._catalog
-        found, brand_rows = self._fill(BRAND, brands, values[3 : ends[1] : 2], catalog.brands)
-        found_partners, partner_rows = self._fill(
-            PARTNER, partners, values[ends[1] : ends[2]], catalog.partners
-        )
-        found_slots, slot_rows = self._fill(SLOT, slots, values[ends[2] : ends[3]], catalog.slots)
-        numbers = numbers_of(wanted, brand_rows, partner_rows, slot_rows, values[4 : ends[1] : 2])
-        all_priors = self._priors(stored_priors)
-
-        markets = _markets(found)
-        sums = values[ends[3] :]
-        evidence: Array | None = None
-        if readable(pointer):
-            moved = not markets.items() <= guessed.items()
-            if names is None or pointer != names.pointer:
-                names, moved = Cells(pointer), True
-            if moved:
-                memory.names = names
-                memory.markets = {**(guessed if len(guessed) < _REMEMBERED else {}), **markets}
-                # not what another thread remembers by now
-                cells, cell_count, index = names.keys(places, wanted.brands, markets)
-                sums = mget(self._redis, cells, cell_count)
-            assert index is not None
-            evidence = _evidence([*sums, NO_DATA], index, names.generation.landmark, now)
-        priors = operator_priors(all_priors, places, markets)
-        return Hot(found, found_partners, found_slots, numbers, evidence, priors, model)
-
-    def _fill(
+    def _warm(
         self,
-        kind: Kind[F],
-        ids: list[str],
-        values: Sequence[bytes | None],
-        load: Callable[[Sequence[str]], Mapping[str, F]],
-    ) -> tuple[dict[str, F], Array]:
-        """Objects by id, and all in numbers [width, ids]: parsed where cached, loaded by one query where not,
-        and cached for the next."""
-        entries: list[Entry[F] | None] = list(map(self._memory.parsed.get, values))
-        if None not in entries:
-            return {one: entry[0] for one, entry in zip(ids, entries, strict=True) if entry}, kind.rows(
-                entries
-            )
-        missing: list[str] = []
-        for place, value in enumerate(values):
-            if value is None:
-                missing.append(ids[place])
-            elif entries[place] is None and value != b"null":
-                entries[place] = self._memory.entry(value, kind)
-        if missing:
-            loaded = load(missing)
-            absent = [kind.key(one) for one in missing if one not in loaded]
-            with suppress(RedisError):  # a Redis that takes no writes (full, a replica) can still be read
-                self._cache.put(*loaded.values(), missing=absent)
-            for place, one in enumerate(ids):
-                if one in loaded:
-                    entries[place] = kind.entry(loaded[one])
-        found = {one: entry[0] for one, entry in zip(ids, entries, strict=True) if entry is not None}
-        return found, kind.rows(entries)
+        places: Sequence[Place],
+        known: _Known,
+        seated: list[int],
+        now: datetime,
+        meanwhile: Callable[[Numbers | None], None],
+    ) -> Hot | None:
+        """From the sums alone; None when more is needed, or something else has changed."""
+        cells, at = self._memory.cells, np.array(seated, dtype=np.intp)
+        numbers = known.numbers(at)
+        if numbers is None or cells is None or cells.seats is not known.seats:
+            return None
+        brands, markets = numbers.brand.astype(np.intp), numbers.market.astype(np.intp)
+        keys, count, index = cells.keys(places, seated, brands, markets)
+        count += _FIXED_COUNT
+        values = mget(self._redis, [_FIXED, *keys], count, partial(meanwhile, numbers))
+        pointer, model, stored_priors, revision = values[:_FIXED_COUNT]
+        if revision is None or revision != known.revision or pointer != cells.pointer:
+            return None
+        evidence = _evidence(values[_FIXED_COUNT:], index, cells, now)
+        objects = known.objects(seated)
+        priors = None
+        if all_priors := self._documents.priors(stored_priors):
+            its_market = {brand.id: brand.market for brand, _, _ in objects if brand is not None}
+            priors = operator_priors(all_priors, places, its_market)
+        return Hot(places, objects, numbers, evidence, priors, model, seated=Seated(known.seats, at))
 
-    def _priors(self, stored: bytes | None) -> Sequence[PriorFeatures]:
-        if stored is not None:
-            known, priors = self._memory.priors
-            if stored != known:
-                priors = _read_priors(orjson.loads(stored))
-                self._memory.priors = stored, priors
-            return priors
-        priors = self._catalog.priors()
-        with suppress(RedisError):
-            self._cache.put_priors(priors)
-        return priors
+    def _cold(
+        self,
+        places: Sequence[Place],
+        known: _Known,
+        seated: list[int],
+        now: datetime,
+        meanwhile: Callable[[Numbers | None], None],
+    ) -> Hot:
+        """From everything that Redis has, and from MySQL what it hasn't; remembered for the next."""
+        memory, wanted = self._memory, Wanted.of(places)
+        cells, guesses = memory.cells, memory.markets
+        number = dict(zip(wanted.brands, range(len(wanted.brands)), strict=True))
+        brands = np.array([number[place[0]] for place in places])
+        keys: list[bytes] = []
+        count, index = 0, None
+        if cells is not None and cells.seats is known.seats:
+            keys, count, index = cells.keys(places, seated, brands, _markets(places, guesses))
+        documents, their_count = self._documents.keys(wanted)
+        values = mget(
+            self._redis,
+            [_FIXED, *documents, *keys],
+            _FIXED_COUNT + their_count + count,
+            partial(meanwhile, None),
+        )
+        pointer, model, stored_priors, revision = values[:_FIXED_COUNT]
+        found, began = self._documents.read(wanted, values[_FIXED_COUNT : _FIXED_COUNT + their_count])
+        rows, objects = found.rows(places), found.objects(places)
+        if revision != known.revision or revision is None:
+            known = memory.known = _Known(known.seats, began if revision is None else revision, self._clock())
+        known.learn(seated, rows, objects)
+
+        markets, evidence = found.markets(), None
+        if readable(pointer):
+            sums = values[_FIXED_COUNT + their_count :]
+            moved = any(guesses.get(brand, "") != markets.get(brand, "") for brand in wanted.brands)
+            if index is None or cells is None or pointer != cells.pointer:
+                cells, moved = Cells(pointer, known.seats), True
+            if moved:
+                memory.cells = cells
+                memory.markets = {**(guesses if len(guesses) < _REMEMBERED else {}), **markets}
+                # not what another thread remembers by now
+                keys, count, index = cells.keys(places, seated, brands, _markets(places, markets))
+                sums = mget(self._redis, keys, count)
+            assert index is not None
+            evidence = _evidence(sums, index, cells, now)
+        priors = operator_priors(self._documents.priors(stored_priors), places, markets)
+        at = np.array(seated, dtype=np.intp)
+        return Hot(
+            places,
+            objects,
+            Numbers.of(rows),
+            evidence,
+            priors,
+            model,
+            seated=Seated(known.seats, at),
+        )
+
+    def _from_catalog(self, places: Sequence[Place]) -> Hot:
+        found, all_priors = self._documents.from_catalog(Wanted.of(places))
+        priors = operator_priors(all_priors, places, found.markets())
+        return Hot(
+            places,
+            found.objects(places),
+            Numbers.of(found.rows(places)),
+            None,
+            priors,
+            None,
+            degraded=("cache_unavailable",),
+        )
+
+    def _seated(self, places: Sequence[Place]) -> tuple[_Known, list[int]]:
+        """What is known, unless it is too old, and the numbers of `places` in it."""
+        known = self._memory.known
+        seated = known.seats.of(places)
+        if seated is None or self._clock() - known.since > KNOWN_SECONDS:
+            seats = known.seats if seated is not None else Seats()
+            known = self._memory.known = _Known(seats, known.revision, self._clock())
+            seated = seats.of(places)
+            assert seated is not None, f"more than {MOST_SEATS} places at once"
+        return known, seated
 
 
-def _evidence(sums: list[bytes | None], index: NDArray[np.intp], landmark: datetime, now: datetime) -> Array:
+def _evidence(sums: Sequence[bytes | None], index: NDArray[np.intp], cells: Cells, now: datetime) -> Array:
     """[places, levels, H, M] of the values that `index` [levels, places] points at.
 
     In memory one plane per half-life and measure: what reads it takes some of the planes, and then whole.
     """
-    planes = decayed(sums, landmark, now).reshape(-1, WIDTH).T.take(index, axis=1)
+    known = decayed([*sums, NO_DATA], cells.generation.landmark, now)  # the last is what -1 points at
+    planes = known.reshape(-1, SUMS).T.take(index, axis=1)
     shaped: Array = planes.reshape(len(HALF_LIVES_DAYS), len(MEASURES), *index.shape)
     return shaped.transpose(3, 2, 0, 1)
 
 
-def _read_priors(documents: Sequence[Mapping[str, Any]]) -> tuple[PriorFeatures, ...]:
-    return tuple([PriorFeatures(**document) for document in documents])
-
-
-def _markets(brands: Mapping[str, BrandFeatures]) -> dict[str, str]:
-    return {brand: features.market for brand, features in brands.items()}
+def _markets(places: Sequence[Place], markets: Mapping[str, str]) -> NDArray[np.intp]:
+    """[places]: the numbers of the markets that brands are, or are thought to be, in."""
+    return np.array([MARKETS.number(markets[place[0]]) if place[0] in markets else 0 for place in places])

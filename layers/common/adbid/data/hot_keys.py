@@ -1,115 +1,142 @@
-"""Which keys a bundle needs, packed (`adbid.data.wire`) once per brand, partner, slot and place.
+"""Which cells a bundle's places lie in: their keys, packed (`adbid.data.wire`) once per place.
 
-An instance meets the same ones again and again: what is remembered here turns a bundle of a thousand bids
-into joining bytes and filling in arrays of positions.
+An instance meets the same places again and again: what is remembered of them turns a bundle of a thousand
+bids into joining bytes and filling in arrays of positions.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from adbid.data.counters import Generation
+from adbid.data.hot_numbers import MARKETS
 from adbid.data.wire import packed
 from adbid.domain.context import LEVELS, chain
 
 Place = tuple[str, str, str, tuple[str, ...]]
 """(brand, partner, slot, context values) of a bid: what its evidence is about."""
 
-_REMEMBERED = 50_000  # keys of brands, partners and slots, each some 100 bytes; dropped all at once beyond
-_REMEMBERED_PLACES = 10_000  # each takes about 1 kB
-_VERTICAL, _BRAND, _PARTNER = (LEVELS.index(level) for level in ("vertical", "brand", "partner"))
+MOST_SEATS = 10_000
+"""Places that an instance remembers at once, each with about 1 kB; dropped all at once beyond."""
+
+_GLOBAL, _VERTICAL, _BRAND, _PARTNER = map(LEVELS.index, ("global", "vertical", "brand", "partner"))
 
 
-@dataclass(frozen=True)
-class Numbered:
-    """The distinct names of places, and where each place's stands among them; None: they are all distinct."""
+class Seats:
+    """Numbers for places: whatever an instance remembers of a place, it keeps in a table by its number."""
 
-    distinct: list[str]
-    index: NDArray[np.intp] | None
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._numbers: dict[Place, int] = {}
 
-    @classmethod
-    def of(cls, names: Sequence[str]) -> "Numbered":
-        numbers = dict.fromkeys(names)
-        distinct = list(numbers)
-        if len(distinct) == len(names):
-            return cls(distinct, None)
-        numbered = dict(zip(distinct, range(len(distinct)), strict=True))
-        return cls(distinct, np.fromiter(map(numbered.__getitem__, names), np.intp, len(names)))
+    def of(self, places: Sequence[Place]) -> list[int] | None:
+        """The numbers of `places`, below `MOST_SEATS`; None when there is no room for them."""
+        found = list(map(self._numbers.get, places))
+        if None not in found:
+            return found  # type: ignore[return-value]
+        with self._lock:
+            numbers = self._numbers
+            new = [place for place in dict.fromkeys(places) if place not in numbers]
+            if len(numbers) + len(new) > MOST_SEATS:
+                return None
+            numbers.update(zip(new, range(len(numbers), len(numbers) + len(new)), strict=True))
+        return [self._numbers[place] for place in places]
 
-    def spread(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
-        """[k, distinct] as [k, places]."""
-        return rows if self.index is None else rows.take(self.index, axis=1)
 
+@dataclass(frozen=True, eq=False)
+class Seated:
+    """The numbers [places] that `seats` gave: of the same `seats`, the same for the same place."""
 
-class Remembered:
-    """Packed keys by id: what `keys` makes of it."""
-
-    def __init__(self, *keys: Callable[[str], str]) -> None:
-        self._keys = keys
-        self._known: dict[str, bytes] = {}
-
-    def of(self, ids: Sequence[str]) -> list[bytes]:
-        try:
-            return list(map(self._known.__getitem__, ids))
-        except KeyError:
-            if len(self._known) > _REMEMBERED:
-                self._known = {}
-            known = self._known
-            for one in ids:
-                if one not in known:
-                    known[one] = packed(*[key(one) for key in self._keys])
-            return [known[one] for one in ids]
+    seats: Seats
+    numbers: NDArray[np.intp]
 
 
 class Cells:
     """The cells of one generation of sums that places lie in."""
 
-    def __init__(self, pointer: bytes) -> None:
+    def __init__(self, pointer: bytes, seats: Seats) -> None:
         self.pointer = pointer
+        self.seats = seats
         self.generation = Generation.parse(pointer)
-        self._currencies = Remembered(lambda market: self._key(chain(market, "", "", "", ())[0]))
-        self._verticals = Remembered(lambda market: self._key(chain(market, "", "", "", ())[_VERTICAL]))
-        self._brands = Remembered(lambda name: self._key(chain("", name, "", "", ())[_BRAND]))
-        self._tails: dict[Place, tuple[bytes, bytes]] = {}
+        self._markets: dict[int, tuple[bytes, bytes]] = {}
+        self._brands: list[bytes] = [b""] * MOST_SEATS
+        self._tails: list[bytes | None] = [None] * MOST_SEATS
+        self._levels: list[bytes] = [b""] * MOST_SEATS
 
     def keys(
-        self, places: Sequence[Place], brands: Numbered, markets: Mapping[str, str]
+        self,
+        places: Sequence[Place],
+        seats: Sequence[int],
+        brands: NDArray[np.intp],
+        markets: NDArray[np.intp],
     ) -> tuple[list[bytes], int, NDArray[np.intp]]:
         """The keys of `places`, packed; how many they are; and where each level of each place stands among
-        them: [levels, places], -1 where it is skipped. A cell may be asked for more than once."""
-        tails = [self._tails.get(place) or self._tail(place) for place in places]
-        of_brand = [markets.get(brand, "") for brand in brands.distinct]
-        named = list(dict.fromkeys(of_brand))
-        tops = self._currencies.of(named)
-        currencies = list(dict.fromkeys(tops))
-        verticals = range(len(currencies), len(currencies) + len(named))
-        number = dict(zip(named, verticals, strict=True))
-        index = np.full((len(LEVELS), len(places)), -1, dtype=np.intp)
-        first = verticals.stop
-        numbers = np.array([[number[market] for market in of_brand], range(first, first + len(of_brand))])
-        index[_VERTICAL : _BRAND + 1] = numbers if brands.index is None else numbers[:, brands.index]
-        index[0] = 0
-        if len(currencies) > 1:
-            index[0] = np.array([currencies.index(top) for top in tops])[index[_VERTICAL] - verticals.start]
-        first += len(of_brand)
-        depths = np.frombuffer(b"".join([tail[1] for tail in tails]), dtype=np.uint8)
-        rows = np.repeat(np.arange(len(places)), [len(tail[1]) for tail in tails])
-        index[depths, rows] = np.arange(first, first + len(depths))
-        parts = [*currencies, *self._verticals.of(named), *self._brands.of(brands.distinct)]
-        return parts + [tail[0] for tail in tails], first + len(depths), index
+        them: [levels, places], -1 where it is skipped. A cell may be asked for more than once.
 
-    def _tail(self, place: Place) -> tuple[bytes, bytes]:
-        """The keys below the brand, and their levels."""
-        if len(self._tails) >= _REMEMBERED_PLACES:
-            self._tails = {}
-        cells = list(enumerate(chain("", *place)))[_PARTNER:]
-        found = [(level, self._key(cell)) for level, cell in cells if cell is not None]
-        tail = packed(*[key for _, key in found]), bytes([level for level, _ in found])
-        self._tails[place] = tail
+        `seats` are the places' numbers; `brands` [places] any numbers that tell brands apart; `markets`
+        [places] those of the brands' markets (`MARKETS`).
+        """
+        tails = [self._tails[seat] for seat in seats]
+        if None in tails:
+            tails = [self._tail(place, seat) for place, seat in zip(places, seats, strict=True)]
+        levels = [self._levels[seat] for seat in seats]
+        index = np.full((len(LEVELS), len(places)), -1, dtype=np.intp)
+        coarse = self._coarse(markets, index)
+        own = self._of_brands(seats, brands, index, len(coarse))
+        first = len(coarse) + len(own)
+        if len({*levels}) == 1:
+            end = first + len(levels[0]) * len(places)
+            index[list(levels[0])] = np.arange(first, end).reshape(len(places), -1).T
+        else:
+            depths = np.frombuffer(b"".join(levels), dtype=np.uint8)
+            end = first + len(depths)
+            index[depths, np.repeat(np.arange(len(places)), list(map(len, levels)))] = np.arange(first, end)
+        return [*coarse, *own, *tails], end, index  # type: ignore[list-item]  # none of them is None any more
+
+    def _coarse(self, markets: NDArray[np.intp], index: NDArray[np.intp]) -> list[bytes]:
+        """The keys above the brands, and where each place's stand among them."""
+        numbers = list(dict.fromkeys(markets.tolist()))
+        known = [self._markets.get(number) or self._market(number) for number in numbers]
+        tops = list(dict.fromkeys([top for top, _ in known]))
+        verticals = [(number, key) for number, (_, key) in zip(numbers, known, strict=True) if key]
+        position = np.full((2, max(numbers) + 1), -1, dtype=np.intp)
+        position[0, numbers] = [tops.index(top) for top, _ in known]
+        position[1, [number for number, _ in verticals]] = np.arange(len(tops), len(tops) + len(verticals))
+        index[_GLOBAL : _VERTICAL + 1] = position.take(markets, axis=1)
+        return tops + [key for _, key in verticals]
+
+    def _of_brands(
+        self, seats: Sequence[int], brands: NDArray[np.intp], index: NDArray[np.intp], first: int
+    ) -> list[bytes]:
+        """The same of the brands."""
+        if len({*brands.tolist()}) == len(brands):
+            index[_BRAND] = np.arange(first, first + len(brands))
+            return [self._brands[seat] for seat in seats]
+        _, where, inverse = np.unique(brands, return_index=True, return_inverse=True)
+        index[_BRAND] = first + inverse
+        return [self._brands[seats[place]] for place in where.tolist()]
+
+    def _market(self, number: int) -> tuple[bytes, bytes]:
+        """The keys of a market's currency and of its vertical, b"" where it has none."""
+        cells = chain(MARKETS.value(number) or "", "", "", "", ())
+        vertical = cells[_VERTICAL]
+        found = packed(self._key(cells[_GLOBAL])), b"" if vertical is None else packed(self._key(vertical))
+        self._markets[number] = found
+        return found
+
+    def _tail(self, place: Place, seat: int) -> bytes:
+        """The keys below the brand; its own, and their levels, are kept beside them."""
+        tail = self._tails[seat]
+        if tail is None:
+            cells = list(enumerate(chain("", *place)))
+            found = [(level, self._key(cell)) for level, cell in cells[_PARTNER:] if cell is not None]
+            self._brands[seat] = packed(self._key(cells[_BRAND][1]))
+            self._levels[seat] = bytes([level for level, _ in found])
+            tail = self._tails[seat] = packed(*[key for _, key in found])
         return tail
 
     def _key(self, cell: str | None) -> str:
-        """Of no cell: a key that holds nothing."""
-        return self.generation.key(cell or "")
+        return self.generation.key(str(cell))

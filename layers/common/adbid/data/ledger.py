@@ -13,7 +13,7 @@ from datetime import date, datetime, timedelta
 from itertools import islice
 from typing import Any, TypeVar
 
-from adbid.data.ledger_calls import Outcome, Packer, asked
+from adbid.data.ledger_calls import Outcome, Packer
 from adbid.data.ledger_client import Client, Connection
 from adbid.data.ledger_decisions import Decisions
 from adbid.data.ledger_keys import (
@@ -28,7 +28,8 @@ from adbid.data.ledger_keys import (
     won_of_value,
 )
 from adbid.data.ledger_scripts import ADD_UP, FORGET, SETTLE, SWEEP
-from adbid.domain.ledger import Account, Candidate, Lifetimes, Won
+from adbid.data.wire import nothing
+from adbid.domain.ledger import Account, Candidate, Contenders, Lifetimes, Won
 
 __all__ = ["Difference", "Ledger", "Open", "Outcome", "Spent"]
 
@@ -98,21 +99,26 @@ class Ledger:
         decision_id: str,
         fingerprint: bytes,
         record: bytes,
-        contests: Sequence[Sequence[Candidate]],
+        contests: Sequence[Sequence[Candidate]] | Contenders,
         now: datetime,
+        meanwhile: Callable[[], None] = nothing,
     ) -> Outcome:
         """Reserves for each contest, in order, the first candidate whose brand can afford it.
 
         `fingerprint` stands for the request: repeated, it gets the first decision's outcome and `record`.
         Raises Conflict `decision_conflict` when the id was used for another request, `decision_expired`
-        when the decision is too old to be repeated.
+        when the decision is too old to be repeated. `meanwhile` may be called while Redis is at work, more
+        than once, or never.
         """
-        decide = self._decisions.at_once if len(self.partitions) == 1 else self._decisions.in_rounds
-        return decide(decision_id, fingerprint, record, [asked(one) for one in contests], now)
+        asked = contests if isinstance(contests, Contenders) else Contenders.of(contests)
+        if len(self.partitions) == 1:
+            return self._decisions.at_once(decision_id, fingerprint, record, asked, now, meanwhile)
+        return self._decisions.in_rounds(decision_id, fingerprint, record, asked.contests(), now)
 
-    def preview(self, contests: Sequence[Sequence[Candidate]], now: datetime) -> Outcome:
+    def preview(self, contests: Sequence[Sequence[Candidate]] | Contenders, now: datetime) -> Outcome:
         """What `decide` would answer now; nothing is written."""
-        return self._decisions.preview([asked(one) for one in contests], now)
+        asked = contests if isinstance(contests, Contenders) else Contenders.of(contests)
+        return self._decisions.preview(asked, now)
 
     def won(self, keys: Collection[tuple[str, str]]) -> dict[tuple[str, str], Won]:
         """What bids won, by decision and bid; without those that won nothing, or too long ago."""

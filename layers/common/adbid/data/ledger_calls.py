@@ -3,22 +3,19 @@
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from itertools import repeat
-from struct import Struct
+from datetime import datetime, timedelta
+from itertools import accumulate, chain, pairwise
+
+import numpy as np
 
 from adbid.data.ledger_keys import SEPARATOR, Partition, milliseconds
 from adbid.data.ledger_scripts import EXHAUSTED, UNAVAILABLE, WON
-from adbid.domain.ledger import BUDGET_EXHAUSTED, LEDGER_UNAVAILABLE, Budget, Candidate, Lifetimes
+from adbid.data.wire import Remembered
+from adbid.domain.ledger import BUDGET_EXHAUSTED, LEDGER_UNAVAILABLE, Contenders, Lifetimes
 
 _MILLISECOND = timedelta(milliseconds=1)
-_DAY = Struct("<ddd")
-_ITEM = Struct("<IdH")
-_CONTEST = Struct("<II")
+_ITEM = np.dtype([("number", "<u4"), ("micros", "<f8"), ("length", "<u2")])
 _CODES = {EXHAUSTED: BUDGET_EXHAUSTED, UNAVAILABLE: LEDGER_UNAVAILABLE}
-
-Line = tuple[Sequence[Candidate], int]
-"""A contest's candidates in rank order, and how many of them are in line without a gap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,79 +47,80 @@ def split(answer: bytes) -> list[str]:
     return answer.decode().split(",")[:-1]
 
 
-def asked(contest: Sequence[Candidate]) -> Sequence[Candidate]:
-    """The candidates that can be next in line: none comes after one whose brand's spend is not limited."""
-    for place, one in enumerate(contest):
-        if one.budget is None:
-            return contest[: place + 1]
-    return contest
-
-
 class Packer:
     """Packs contests for the scripts."""
 
     def __init__(self, lifetimes: Lifetimes) -> None:
         self._lifetimes = [lifetimes.of(name) // _MILLISECOND for name in ("CPM", "CPC", "CPA")]
+        self._keys: dict[Partition, tuple[Remembered, Remembered]] = {}
 
     def pack(
         self,
         partition: Partition,
-        lines: Sequence[Line],
+        asked: Contenders,
         now: datetime,
         decision_id: str = "",
         *,
+        in_line: Sequence[int] | None = None,
         drawn: Mapping[str, int] | None = None,
-    ) -> tuple[list[str], list[str | bytes | int]]:
-        """The keys of the brand-days, and what a reservation takes as its arguments.
+    ) -> tuple[bytes, int, list[str | bytes | int]]:
+        """The keys of the brand-days, packed; how many; and what a reservation takes as its arguments.
 
-        `drawn`: for a preview, the micros that it has drawn on brand-days before, by name.
+        `in_line`: how many of each contest are in line without a gap, by default all of them. `drawn`: for a
+        preview, the micros that it has drawn on brand-days before, by name.
         """
-        # A bundle has up to a thousand candidates: whole columns, not one by one.
-        candidates = [one for line, _ in lines for one in line]
-        columns = zip(*candidates, strict=True) if candidates else repeat((), 8)
-        bids, brands, partners, slots, models, days, costs, budgets = columns
-        pairs = list(zip(brands, days, strict=True))
-        limits = _limits(pairs, budgets)
-        numbers = dict(zip(limits, range(1, len(limits) + 1), strict=True))
-        iso = {day: day.isoformat() for day in set(days)}
-        names = [f"{brand}{SEPARATOR}{iso[day]}" for brand, day in limits]
-        before = drawn or {}
-        written = [0 if budget is None else micros for micros, budget in zip(costs, budgets, strict=True)]
-        texts = list(map(SEPARATOR.join, zip(bids, map(str, written), partners, slots, models, strict=True)))
-        for place, budget in enumerate(budgets):
-            if budget is None:
-                texts[place] += SEPARATOR + brands[place] + SEPARATOR + iso[days[place]]
+        iso = {day: SEPARATOR + day.isoformat() for day in {*asked.days}}
+        names = [brand + iso[day] for brand, day in zip(asked.brands, asked.days, strict=True)]
+        limits = _limits(names, asked)
+        number = dict(zip(limits, range(1, len(limits) + 1), strict=True))
+        free = [place for place, limit in enumerate(asked.limits) if limit is None]
+        micros = [*asked.micros]
+        for place in free:
+            micros[place] = 0
+        columns = (asked.bids, map(str, micros), asked.partners, asked.slots, asked.pricing_models)
+        texts = list(map(SEPARATOR.join, zip(*columns, strict=True)))
+        for place in free:
+            texts[place] += SEPARATOR + names[place]
         said = "".join(texts)
-        lengths = map(len, texts) if said.isascii() else (len(text.encode()) for text in texts)
+        items = np.empty(len(texts), dtype=_ITEM)
+        items["number"] = [number.get(name, 0) for name in names]
+        items["number"][free] = 0
+        items["micros"] = micros
+        lengths = list(map(len, texts)) if said.isascii() else [len(text.encode()) for text in texts]
+        items["length"] = lengths
+        said_to = [0, *accumulate(lengths)]
+        spans = [said_to[end] - said_to[start] for start, end in pairwise([0, *accumulate(asked.lengths)])]
+        contests = zip(asked.lengths, in_line or asked.lengths, spans, strict=True)
         at = milliseconds(now)
-        day_key, open_key = partition.day(""), partition.open("")
-        return [day_key + name for name in names] + [open_key + name for name in names], [
-            at,
-            array("d", (at + lifetime for lifetime in self._lifetimes)).tobytes(),
-            array(
-                "d",
-                [
-                    number
-                    for name, limit in zip(names, limits.values(), strict=True)
-                    for number in (limit.micros, limit.version, before.get(name, 0))
-                ],
-            ).tobytes(),
-            b"".join(map(_ITEM.pack, map(numbers.get, pairs, repeat(0)), written, lengths)),
-            b"".join(_CONTEST.pack(len(line), in_line) for line, in_line in lines),
-            "".join(model[2] for model in models),
-            said,
-            decision_id,
-        ]
+        before = [drawn.get(name, 0) for name in limits] if drawn else [0] * len(limits)
+        budgets = [(*limit, more) for limit, more in zip(limits.values(), before, strict=True)]
+        days, opens = self._keys_of(partition)
+        return (
+            b"".join(days.of(limits) + opens.of(limits)),
+            2 * len(limits),
+            [
+                at,
+                array("d", [at + lifetime for lifetime in self._lifetimes]).tobytes(),
+                array("d", chain.from_iterable(budgets)).tobytes(),
+                items.tobytes(),
+                array("I", chain.from_iterable(contests)).tobytes(),
+                "".join([model[2] for model in asked.pricing_models]),
+                said,
+                decision_id,
+            ],
+        )
+
+    def _keys_of(self, partition: Partition) -> tuple[Remembered, Remembered]:
+        known = self._keys.get(partition)
+        if known is None:
+            known = self._keys[partition] = Remembered(partition.day), Remembered(partition.open)
+        return known
 
 
-def _limits(
-    pairs: Sequence[tuple[str, date]], budgets: Sequence[Budget | None]
-) -> dict[tuple[str, date], Budget]:
-    """The budget of each brand-day that has one: of two versions the newer."""
-    limits: dict[tuple[str, date], Budget] = {}
-    for pair, budget in zip(pairs, budgets, strict=True):
-        if budget is not None:
-            known = limits.setdefault(pair, budget)
-            if known is not budget and known.version < budget.version:
-                limits[pair] = budget
+def _limits(names: Sequence[str], asked: Contenders) -> dict[str, tuple[int, int]]:
+    """Budget and version of each brand-day that has one, by name: of two versions the newer."""
+    limits: dict[str, tuple[int, int]] = {}
+    for name, limit, version in zip(names, asked.limits, asked.versions, strict=True):
+        if limit is not None and limits.setdefault(name, (limit, version))[1] < version:
+            limits[name] = limit, version
     return limits

@@ -12,7 +12,9 @@ from redis import Redis
 from redis.cluster import RedisCluster
 from redis.commands.core import Script
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisClusterException
+from redis.exceptions import NoScriptError, RedisClusterException
+
+from adbid.data.wire import evalsha, nothing, takes_messages, unpacked
 
 Connection: TypeAlias = Redis | RedisCluster
 Argument: TypeAlias = str | bytes | int | float
@@ -29,10 +31,32 @@ class Client:
     def run(self, script: str, keys: Sequence[str], arguments: Sequence[Argument] = ()) -> Any:
         """What a script answers; its text is sent where Redis doesn't know it yet."""
         with _only_redis_errors():
-            known = self._scripts.get(script)
-            if known is None:
-                known = self._scripts[script] = self._connected().register_script(script)
-            return known(keys, arguments)
+            return self._registered(script)(keys, arguments)
+
+    def run_packed(
+        self,
+        script: str,
+        keys: bytes,
+        count: int,
+        arguments: Sequence[Argument],
+        meanwhile: Callable[[], None] = nothing,
+    ) -> Any:
+        """The same of `count` keys that are packed (`adbid.data.wire`). `meanwhile` may be called while Redis
+        is at work, more than once, or never."""
+        redis = self._connected()
+        if not takes_messages(redis):
+            return self.run(script, [key.decode() for key in unpacked(keys)], arguments)
+        known = self._registered(script)
+        try:
+            return evalsha(redis, known.sha, keys, count, list(map(_bytes, arguments)), meanwhile)
+        except NoScriptError:
+            return known([key.decode() for key in unpacked(keys)], arguments)
+
+    def _registered(self, script: str) -> Script:
+        known = self._scripts.get(script)
+        if known is None:
+            known = self._scripts[script] = self._connected().register_script(script)
+        return known
 
     def call(self, *command: Argument) -> Any:
         """What one command answers."""
@@ -52,6 +76,10 @@ class Client:
             made = self._connection() if callable(self._connection) else self._connection
             self._redis = cast("Redis", made)  # a cluster's client offers the calls that are made here
         return self._redis
+
+
+def _bytes(argument: Argument) -> bytes:
+    return argument if isinstance(argument, bytes) else str(argument).encode()
 
 
 @contextmanager

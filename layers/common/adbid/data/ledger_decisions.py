@@ -15,14 +15,18 @@ from typing import Any, TypeAlias
 
 import orjson
 
-from adbid.data.ledger_calls import Line, Outcome, Packer, outcome_of, split
+from adbid.data.ledger_calls import Outcome, Packer, outcome_of, split
 from adbid.data.ledger_client import Client
 from adbid.data.ledger_keys import Partition, name_of, number_of, value_of
 from adbid.data.ledger_scripts import CLAIM, DECIDE, FINISH, PREVIEW, RESERVE, UNDECIDED, WON
+from adbid.data.wire import nothing, packed
 from adbid.domain.errors import Conflict
-from adbid.domain.ledger import Budget, Candidate, Won
+from adbid.domain.ledger import Budget, Candidate, Contenders, Won
 
 Contest: TypeAlias = Sequence[Candidate]
+Line: TypeAlias = tuple[Contest, int]
+"""Candidates of a contest in rank order, and how many of them are in line without a gap."""
+
 Ask = Callable[[int, Sequence[Line]], bytes]
 """Asks a partition, by number, about the candidates that lie in it; its letters, per contest."""
 
@@ -45,15 +49,23 @@ class Decisions:
         self._won_seconds = won_seconds
 
     def at_once(
-        self, decision_id: str, fingerprint: bytes, record: bytes, contests: Sequence[Contest], now: datetime
+        self,
+        decision_id: str,
+        fingerprint: bytes,
+        record: bytes,
+        asked: Contenders,
+        now: datetime,
+        meanwhile: Callable[[], None] = nothing,
     ) -> Outcome:
         """A decision in the only partition."""
-        lines = [(line, len(line)) for line in contests]
-        days, arguments = self._packer.pack(self._partitions[0], lines, now, decision_id)
-        answer = self._client.run(
+        days, count, arguments = self._packer.pack(self._partitions[0], asked, now, decision_id)
+        own = self._keys(decision_id)
+        answer = self._client.run_packed(
             DECIDE,
-            [*self._keys(decision_id), *days],
+            packed(*own) + days,
+            len(own) + count,
             [*arguments, fingerprint, self._seconds, self._won_seconds, record],
+            meanwhile,
         )
         return _ended(answer)
 
@@ -72,10 +84,16 @@ class Decisions:
 
         def ask(number: int, lines: Sequence[Line]) -> bytes:
             partition = self._partitions[number]
-            days, arguments = self._packer.pack(partition, lines, now, decision_id)
-            verdicts = partition.verdicts(decision_id, claim)
-            answer: Any = self._client.run(
-                RESERVE, [partition.alive, partition.days, verdicts, *days], [*arguments, self._seconds]
+            days, count, arguments = self._packer.pack(
+                partition,
+                Contenders.of(candidates for candidates, _ in lines),
+                now,
+                decision_id,
+                in_line=[front for _, front in lines],
+            )
+            own = partition.alive, partition.days, partition.verdicts(decision_id, claim)
+            answer: Any = self._client.run_packed(
+                RESERVE, packed(*own) + days, len(own) + count, [*arguments, self._seconds]
             )
             return bytes(answer)
 
@@ -89,14 +107,19 @@ class Decisions:
         ended = _ended(answer)
         return Outcome(ended.wins, ended.refused, record) if resumed and ended.stored is None else ended
 
-    def preview(self, contests: Sequence[Contest], now: datetime) -> Outcome:
+    def preview(self, asked: Contenders, now: datetime) -> Outcome:
         """What a decision would be now."""
         drawn: dict[str, int] = defaultdict(int)
 
-        def ask(number: int, lines: Sequence[Line]) -> bytes:
+        def ask(number: int, one: Contenders, in_line: Sequence[int] | None = None) -> bytes:
             partition = self._partitions[number]
-            days, arguments = self._packer.pack(partition, lines, now, drawn=drawn)
-            answer = bytes(self._client.run(PREVIEW, [partition.alive, partition.days, *days], arguments))
+            days, count, arguments = self._packer.pack(partition, one, now, in_line=in_line, drawn=drawn)
+            own = partition.alive, partition.days
+            return bytes(self._client.run_packed(PREVIEW, packed(*own) + days, len(own) + count, arguments))
+
+        def ask_some(number: int, lines: Sequence[Line]) -> bytes:
+            one = Contenders.of(candidates for candidates, _ in lines)
+            answer = ask(number, one, [front for _, front in lines])
             for (candidates, _), codes in zip(lines, split(answer), strict=True):
                 if codes.endswith(WON):
                     winner = candidates[len(codes) - 1]
@@ -104,8 +127,8 @@ class Decisions:
             return answer
 
         if len(self._partitions) == 1:
-            return outcome_of(ask(0, [(line, len(line)) for line in contests]))
-        return outcome_of(_joined(rounds(contests, len(self._partitions), ask)))
+            return outcome_of(ask(0, asked))
+        return outcome_of(_joined(rounds(asked.contests(), len(self._partitions), ask_some)))
 
     def _keys(self, decision_id: str) -> list[str]:
         own = self._partitions[number_of(decision_id, len(self._partitions))]

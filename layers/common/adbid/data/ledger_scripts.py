@@ -46,8 +46,8 @@ end
 # KEYS: 1 alive, 2 days; from `first` on the hashes of all brand-days, then their open reservations.
 # ARGV: 1 now, 2 when reservations end by pricing model, 3 brand-days (budget, version, drawn before), 4 items
 # (number of the brand-day or 0 without a budget, micros, length of the text), 5 contests (how many items, how
-# many of them are in line without a gap), 6 a letter per item for its pricing model, 7 texts (bid, micros,
-# partner, slot, pricing model), 8 decision.
+# many of them are in line without a gap, the length of their texts), 6 a letter per item for its pricing
+# model, 7 texts (bid, micros, partner, slot, pricing model), 8 decision.
 # Sets `answer`: one text per contest, a letter per item that was asked; `won`: a record of each winner.
 #
 # An item that is in line ends its contest when its brand can afford it, and is refused when not. One that
@@ -61,18 +61,20 @@ local ends = {{[77] = cpm, [67] = cpc, [65] = cpa}}
 local alive = redis.call('EXISTS', KEYS[1]) == 1
 local count = #numbers / 24
 local left, due, gained, newer, changed, moved = {{}}, {{}}, {{}}, {{}}, {{}}, {{}}  -- all by brand-day
+local reserved, granted = {{}}, {{}}
 local ahead, answer, won = {{}}, {{}}, {{}}
 
 local function name_of(number) return string.sub(KEYS[first + number - 1], #KEYS[2] + 1) end
 
 local function load(number)
   local key = KEYS[first + number - 1]
-  local stored = redis.call('HMGET', key, 'budget', 'version', 'spent', 'reserved', 'due')
+  local stored = redis.call('HMGET', key, 'budget', 'version', 'spent', 'reserved', 'due', 'granted')
   local budget, version, drawn = struct.unpack('<ddd', numbers, number * 24 - 23)
   local known = tonumber(stored[2])
   if budget > {NEVER} then budget = {NEVER} end
   if known and known >= version then budget = tonumber(stored[1]) else newer[number] = budget end
-  left[number] = budget - (tonumber(stored[3]) or 0) - (tonumber(stored[4]) or 0) - drawn
+  reserved[number], granted[number] = tonumber(stored[4]) or 0, tonumber(stored[6]) or 0
+  left[number] = budget - (tonumber(stored[3]) or 0) - reserved[number] - drawn
   due[number] = tonumber(stored[5]) or {NEVER}
   if not stored[5] then moved[number] = true end
 end
@@ -101,48 +103,46 @@ local function judge(number, micros, in_line)
   return '{WON}'
 end
 
-local granted = {{}}
 local function grant(number, micros, ending, text)
   if micros == 0 then return end
   local open = KEYS[first + count + number - 1]
   if not dry and redis.call('ZADD', open, 'NX', ending, ARGV[8] .. '\\31' .. text) == 0 then return end
   left[number] = left[number] - micros
   gained[number] = (gained[number] or 0) + micros
-  granted[number] = (granted[number] or 0) + micros
+  granted[number] = granted[number] + micros
   changed[number] = true
   if ending < due[number] then due[number], moved[number] = ending, true end
 end
 
 local item, text_from = 0, 1
-for contest = 1, #contests / 8 do
-  local total, line = struct.unpack('<I4I4', contests, contest * 8 - 7)
+for contest = 1, #contests / 12 do
+  local total, line, bytes = struct.unpack('<I4I4I4', contests, contest * 12 - 11)
   local codes, open = {{}}, true
   local from = text_from
   for i = 1, total do
     local number, micros, length = struct.unpack('<I4dH', items, (item + i) * 14 - 13)
-    if open then
-      local bid = verdicts and string.match(texts, '^[^\\31]*', from)
-      local code = bid and verdicts[bid]
-      if not code then
-        code = number == 0 and '{WON}' or judge(number, micros, i <= line)
-        if code == '{WON}' and number > 0 then
-          local ending = ends[string.byte(ARGV[6], item + i)]
-          grant(number, micros, ending, string.sub(texts, from, from + length - 1))
-        end
-        if bid and code ~= '{UNDECIDED}' then
-          fresh[#fresh + 1] = bid
-          fresh[#fresh + 1] = code
-        end
+    local bid = verdicts and string.match(texts, '^[^\\31]*', from)
+    local code = bid and verdicts[bid]
+    if not code then
+      code = number == 0 and '{WON}' or judge(number, micros, i <= line)
+      if code == '{WON}' and number > 0 then
+        local ending = ends[string.byte(ARGV[6], item + i)]
+        grant(number, micros, ending, string.sub(texts, from, from + length - 1))
       end
-      codes[i] = code
-      if code == '{WON}' then
-        open = false
-        local winner, rest = string.match(string.sub(texts, from, from + length - 1), '^([^\\31]*)\\31(.*)$')
-        won[#won + 1] = winner
-        won[#won + 1] = number == 0 and rest or rest .. '\\31' .. name_of(number)
-      elseif code == '{UNDECIDED}' then
-        line = 0
+      if bid and code ~= '{UNDECIDED}' then
+        fresh[#fresh + 1] = bid
+        fresh[#fresh + 1] = code
       end
+    end
+    codes[i] = code
+    if code == '{WON}' then
+      open = false
+      local winner, rest = string.match(string.sub(texts, from, from + length - 1), '^([^\\31]*)\\31(.*)$')
+      won[#won + 1] = winner
+      won[#won + 1] = number == 0 and rest or rest .. '\\31' .. name_of(number)
+      break
+    elseif code == '{UNDECIDED}' then
+      line = 0
     end
     from = from + length
   end
@@ -156,7 +156,7 @@ for contest = 1, #contests / 8 do
     end
     for number, micros in pairs(wanted) do ahead[number] = (ahead[number] or 0) + micros end
   end
-  item, text_from = item + total, from
+  item, text_from = item + total, text_from + bytes
   answer[contest] = table.concat(codes) .. ','
 end
 answer = table.concat(answer)
@@ -164,15 +164,18 @@ answer = table.concat(answer)
 if not dry then
   for number in pairs(changed) do
     local key = KEYS[first + number - 1]
+    local total = string.format('%.0f', reserved[number] + (gained[number] or 0))
+    local fields = {{'reserved', total, 'granted', string.format('%.0f', granted[number])}}
     if newer[number] then
       local _, version = struct.unpack('<dd', numbers, number * 24 - 23)
-      redis.call('HSET', key, 'budget', newer[number], 'version', version, 'due', due[number])
-    elseif moved[number] then
-      redis.call('HSET', key, 'due', due[number])
+      fields[5], fields[6], fields[7], fields[8] = 'budget', newer[number], 'version', version
     end
+    if newer[number] or moved[number] then
+      fields[#fields + 1] = 'due'
+      fields[#fields + 1] = due[number]
+    end
+    redis.call('HSET', key, unpack(fields))
     if moved[number] then redis.call('ZADD', KEYS[2], due[number], name_of(number)) end
-    if gained[number] then redis.call('HINCRBY', key, 'reserved', string.format('%.0f', gained[number])) end
-    if granted[number] then redis.call('HINCRBY', key, 'granted', string.format('%.0f', granted[number])) end
   end
 end
 """

@@ -12,6 +12,8 @@ from typing import Any
 from redis import Redis
 from redis.exceptions import RedisError
 
+from adbid.data.wire import packed, post
+
 COUNTERS = "metrics:counters"
 GAUGES = "metrics:gauges"
 GAUGE_SECONDS = 600
@@ -24,6 +26,9 @@ for i = 2, last, 2 do redis.call('HINCRBYFLOAT', KEYS[1], ARGV[i], ARGV[i + 1]) 
 for i = last + 1, #ARGV, 2 do redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1]) end
 if #ARGV > last then redis.call('EXPIRE', KEYS[2], {GAUGE_SECONDS}) end
 """
+
+_SKIP = b"*3\r\n" + packed("CLIENT", "REPLY", "SKIP")
+_ADDING = packed("EVAL", _ADD, "2", COUNTERS, GAUGES)
 
 
 class SharedMetrics:
@@ -47,19 +52,13 @@ class SharedMetrics:
         """
         if self._is_down() or self._clock() < self._left_alone_until:
             return False
-        pairs = [text for numbers in (counters, gauges) for pair in numbers.items() for text in pair]
-        pool: Any = self._redis.connection_pool
+        pairs = [str(text) for numbers in (counters, gauges) for pair in numbers.items() for text in pair]
         try:
-            connection = pool.get_connection()
-            try:
-                # REPLY SKIP holds for the next command alone: the connection goes back with nothing to read.
-                commands = (
-                    ("CLIENT", "REPLY", "SKIP"),
-                    ("EVAL", _ADD, 2, COUNTERS, GAUGES, len(counters), *pairs),
-                )
-                connection.send_packed_command(connection.pack_commands(commands))
-            finally:
-                pool.release(connection)
+            # REPLY SKIP holds for the next command alone: nothing comes back that would have to be read.
+            post(
+                self._redis,
+                _SKIP + b"*%d\r\n" % (6 + len(pairs)) + _ADDING + packed(str(len(counters)), *pairs),
+            )
         except RedisError:
             self._left_alone_until = self._clock() + LEFT_ALONE_SECONDS
             raise

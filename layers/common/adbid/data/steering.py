@@ -10,6 +10,8 @@ from typing import Any
 
 from redis import Redis
 
+from adbid.data.cache import revise
+
 TTL_SECONDS = 36 * 3600
 """Prices that nobody renewed for longer than a night and a day say nothing any more."""
 
@@ -68,6 +70,7 @@ class SteeringStore:
             pipeline.set(steering_key(brand), pack_steering(one), ex=TTL_SECONDS)
             if number % _AT_ONCE == 0:
                 pipeline.execute()
+        revise(pipeline)
         pipeline.execute()
 
     def get(self, brands: Sequence[str]) -> dict[str, Steering]:

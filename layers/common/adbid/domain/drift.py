@@ -84,7 +84,8 @@ def follow(
     Where nothing recent is known the long-run rates come back unchanged, NaN stays NaN. `priors` are the ones
     that `base` was made with.
     """
-    known = sums(evidence, parameters.half_life_index)
+    depth = len(base.informed)
+    known = sums(evidence, parameters.half_life_index)[:depth]
     recent = own(known)
     if priors is not None:
         # In both parts, so that their difference is the older evidence. As recent evidence nothing is taken
@@ -93,11 +94,13 @@ def follow(
         recent[:, 1, 0] += priors.impressions
     successes, trials = recent[:, 0], recent[:, 1]
     older = np.maximum(base.successes - successes, 0.0), np.maximum(base.trials - trials, 0.0)
-    strays = 1.0 / parameters.strength_array.T[..., None]
+    strays = 1.0 / parameters.strength_array.T[:depth, :, None]
     shares = Shares.of((successes, trials), older, base.variances, strays)
     long_run = base.levels.transpose(1, 0, 2)
     informed = known.any(axis=(1, 2, 3)) | base.informed
-    means = drift_chain(shares, long_run, base.root, informed.tolist())
+    means = np.empty_like(long_run)
+    drift_chain(shares, long_run, base.root, informed.tolist(), out=means[:depth])
+    means[depth:] = means[depth - 1]
     unknown = np.isnan(long_run[0])
     if unknown.any():
         np.copyto(means, np.nan, where=unknown)
@@ -135,24 +138,28 @@ class Shares:
         lent /= growth
         return cls(known, lent, moving)
 
-    def rate(self, parent: Array, moved: Array, level: int) -> Array:
+    def rate(self, parent: Array, moved: Array, level: int, out: Array | None = None) -> Array:
         """The current rates at `level`, the first axis, of the parents' current rates and their moves."""
-        now: Array = self.known[level] + self.lent[level] * parent
+        now: Array = np.multiply(self.lent[level], parent, out=out)
+        now += self.known[level]
         now += self.moving[level] * moved
         return now
 
 
-def drift_chain(shares: Shares, base: Array, root: Array, informed: Sequence[bool]) -> Array:
-    """Current means down a hierarchy, [levels, targets, rows] like `base`, the long-run means; root:
-    [targets, rows], the mean above the first level; informed: the levels with any evidence."""
-    means = np.empty_like(base)
+def drift_chain(
+    shares: Shares, base: Array, root: Array, informed: Sequence[bool], out: Array | None = None
+) -> Array:
+    """Current means down a hierarchy, in `out` where given: [levels, targets, rows] like `base`, the long-run
+    means; root: [targets, rows], the mean above the first level; informed: the levels with any evidence."""
+    means = np.empty_like(base) if out is None else out
     parent, moved = root, np.ones_like(root)
     for level, known in enumerate(informed):
         if known:  # else its parent lends it all
             if level:
                 moved = move(parent, base[level - 1])
-            parent = shares.rate(parent, moved, level)
-        means[level] = parent
+            parent = shares.rate(parent, moved, level, out=means[level])
+        else:
+            means[level] = parent
     return means
 
 

@@ -16,6 +16,8 @@ from adbid.domain.response import Response
 from adbid.domain.strategy import apply_brand_strategy, portfolio_score
 from adbid.domain.value import normalize_bid_to_impression_value
 
+_CPM = int(PricingModel.CPM)
+
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.intp]
@@ -29,7 +31,7 @@ class Bids:
     slot: Ints
     slot_ids: Sequence[str]
     amount: Floats
-    pricing: NDArray[np.integer]
+    pricing: NDArray[np.intp]
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -115,23 +117,24 @@ def evaluate_bids(
     Without `reserve` every brand can afford everything.
     """
     unknown = terms.unknown_brand | terms.unknown_partner | terms.unknown_slot
-    ctr, cvr = response.ctr, response.cvr
-    hidden = np.where(unknown, np.nan, 1.0)  # of what we don't know, or may not tell, nothing is said
-    if unknown.any():
+    hidden = unknown if unknown.any() else None  # of what we don't know, or may not tell, nothing is said
+    ctr, cvr = _kept(response.ctr, hidden), _kept(response.cvr, hidden)
+    multiplier = terms.multiplier
+    if hidden is not None:
         quality = Quality(np.where(unknown[:, None], 1.0, quality.parts))
-        ctr, cvr = ctr * hidden, cvr * hidden
-    value = normalize_bid_to_impression_value(bids.amount, bids.pricing, ctr, cvr) * hidden
-    cost = np.where(bids.pricing == PricingModel.CPM, value, apply_quality_factors(value, quality))
+        multiplier = np.where(np.isnan(multiplier), 1.0, multiplier)
+    value = _kept(normalize_bid_to_impression_value(bids.amount, bids.pricing, ctr, cvr), hidden)
+    cost = np.where(bids.pricing == _CPM, value, apply_quality_factors(value, quality))
     revenue = apply_quality_factors(response.revenue, quality) if model_revenue is None else model_revenue
     assumed = np.isnan(revenue)
     if assumed.any():
         revenue = np.where(assumed, terms.target_roas * cost, revenue)
-    revenue = np.where(terms.foreign_money, np.nan, revenue * hidden)
-    net = portfolio_score(terms.draw * revenue, cost, terms.lambda_, terms.weight)
-    score = apply_brand_strategy(net, np.where(np.isnan(terms.multiplier), 1.0, terms.multiplier))
+    revenue = _kept(_kept(revenue, hidden), terms.foreign_money)
+    drawn = terms.draw * revenue
+    score = apply_brand_strategy(portfolio_score(drawn, cost, terms.lambda_, terms.weight), multiplier)
 
     priced_out = (score <= 0.0) & ~terms.exempt
-    throttled = priced_out & (terms.draw * revenue > terms.mu * cost)  # by the price of the ROAS target alone
+    throttled = priced_out & (drawn > terms.mu * cost)  # by the price of the ROAS target alone
 
     rules = {
         "unknown_brand": terms.unknown_brand,
@@ -143,13 +146,13 @@ def evaluate_bids(
         "roas_throttled": throttled,
         "negative_margin": priced_out & ~throttled,
     }
+    codes = list(rules)
+    broken = np.array(list(rules.values()))
+    rejected = np.logical_or.reduce(broken)
     reasons: list[list[str]] = [[] for _ in range(len(bids))]
-    rejected = np.zeros(len(bids), dtype=np.bool_)
-    for code, broken in rules.items():
-        if broken.any():
-            rejected |= broken
-            for bid in np.flatnonzero(broken).tolist():
-                reasons[bid].append(code)
+    if rejected.any():
+        for rule, bid in zip(*(place.tolist() for place in broken.nonzero()), strict=True):
+            reasons[bid].append(codes[rule])
 
     order, rank = _ranked(bids, score, terms.priority, ~rejected)
     evaluation = Evaluation(
@@ -167,6 +170,11 @@ def evaluate_bids(
     )
     refused = reserve(evaluation, contests(evaluation)) if reserve is not None else {}
     return award(bids, terms.priority, evaluation, refused)
+
+
+def _kept(numbers: Floats, hidden: Bools | None) -> Floats:
+    """Without what is `hidden`."""
+    return numbers if hidden is None or not hidden.any() else np.where(hidden, np.nan, numbers)
 
 
 def contests(evaluation: Evaluation) -> Contests:
@@ -204,14 +212,17 @@ def _ranked(bids: Bids, score: Floats, priority: Floats, eligible: Bools) -> tup
     top = np.full(len(bids.slot_ids), -np.inf)
     np.maximum.at(top, bids.slot, contest)
     slot_rank = _inverse(np.lexsort((_by_text(bids.slot_ids), -top)))
+    in_slot_order = slot_rank.take(bids.slot)
     tie = np.where(eligible, priority, -np.inf)
-    order = np.lexsort((_by_text(bids.ids), -tie, -contest, slot_rank[bids.slot]))
-    ordered_slot = bids.slot[order]
-    begins = np.ones(len(order), dtype=np.bool_)
-    np.not_equal(ordered_slot[1:], ordered_slot[:-1], out=begins[1:])
-    first = np.flatnonzero(begins)[np.cumsum(begins) - 1]
+    keys = [-tie, -contest, in_slot_order]
+    order = np.lexsort(keys)
+    like_before = [~(key[1:] > key[:-1]) for key in (key.take(order) for key in keys)]  # NaN is like NaN
+    if (like_before[0] & like_before[1] & like_before[2]).any():
+        order = np.lexsort((_by_text(bids.ids), *keys))
+    begins = np.append(0, np.flatnonzero(~like_before[2]) + 1)
+    places = np.arange(1, len(order) + 1)
     rank = np.empty(len(order), dtype=np.intp)
-    rank[order] = np.arange(1, len(order) + 1) - first
+    rank[order] = places - begins.take(begins.searchsorted(places) - 1)
     rank[~eligible] = 0
     return order, rank
 

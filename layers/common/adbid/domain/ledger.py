@@ -5,9 +5,11 @@ only while spent + reserved + cost ≤ budget, and ends exactly once: at its cha
 is over. What is really paid is booked on the decision's budget day, however late it is heard of.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
+from itertools import islice
 from math import ceil
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -28,7 +30,7 @@ class Budget:
     version: int
 
 
-class Candidate(NamedTuple):  # a tuple, because a bundle makes up to a thousand
+class Candidate(NamedTuple):
     """An eligible bid: its predicted cost, rounded up; `budget` is None where spend is not limited."""
 
     bid_id: str
@@ -39,6 +41,66 @@ class Candidate(NamedTuple):  # a tuple, because a bundle makes up to a thousand
     day: date
     micros: int
     budget: Budget | None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Contenders:
+    """Contests of candidates, the best first in each, in columns: a bundle has up to a thousand.
+
+    `lengths`: how many of them belong to each contest. `limits`: micros a day, None where spend is not
+    limited; `versions`: the brand's, as of which its limit holds.
+    """
+
+    lengths: Sequence[int]
+    bids: Sequence[str]
+    brands: Sequence[str]
+    partners: Sequence[str]
+    slots: Sequence[str]
+    pricing_models: Sequence[str]
+    days: Sequence[date]
+    micros: Sequence[int]
+    limits: Sequence[int | None]
+    versions: Sequence[int]
+
+    @classmethod
+    def of(cls, contests: Iterable[Iterable[Candidate]]) -> "Contenders":
+        """Of those that can be next in line: nobody comes after one whose brand's spend is not limited."""
+        asked = [_asked(contest) for contest in contests]
+        columns = zip(*[one for contest in asked for one in contest], strict=True)
+        bids, brands, partners, slots, models, days, micros, budgets = columns if any(asked) else ((),) * 8
+        limits = [None if budget is None else budget.micros for budget in budgets]
+        versions = [0 if budget is None else budget.version for budget in budgets]
+        return cls(
+            [len(contest) for contest in asked],
+            bids,
+            brands,
+            partners,
+            slots,
+            models,
+            days,
+            micros,
+            limits,
+            versions,
+        )
+
+    def contests(self) -> list[list[Candidate]]:
+        """One by one."""
+        budgets = [
+            None if limit is None else Budget(day, limit, version)
+            for day, limit, version in zip(self.days, self.limits, self.versions, strict=True)
+        ]
+        columns = (self.bids, self.brands, self.partners, self.slots, self.pricing_models, self.days)
+        every = map(Candidate, *columns, self.micros, budgets)
+        return [list(islice(every, length)) for length in self.lengths]
+
+
+def _asked(contest: Iterable[Candidate]) -> list[Candidate]:
+    asked = []
+    for one in contest:
+        asked.append(one)
+        if one.budget is None:
+            break
+    return asked
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,16 +61,19 @@ def prior_variances(strengths: Array, trials: Array) -> Array:
     return variances
 
 
-def update(mean: Array, variance: Array, successes: Array, trials: Array) -> tuple[Array, Array]:
-    """Mean and variance after evidence. Variances are in units of one trial's: 1 / variance is k, the trials
-    that the mean is worth. The answer is (successes + k · mean) / (trials + k), worth trials + k.
+def update(
+    mean: Array, variance: Array, successes: Array, trials: Array, out: Array | None = None
+) -> tuple[Array, Array]:
+    """Mean (in `out`, where given) and variance after evidence. Variances are in units of one trial's:
+    1 / variance is k, the trials that the mean is worth. The answer is (successes + k · mean) / (trials + k),
+    worth trials + k.
     """
     growth = variance * trials
     growth += 1.0
-    updated = variance * successes
+    updated: Array = np.multiply(variance, successes, out=out)
     updated += mean
     updated /= growth
-    return updated, variance / growth
+    return updated, np.divide(variance, growth, out=growth)
 
 
 def chain(
@@ -79,23 +82,25 @@ def chain(
     variances: Array,
     root: Array,
     informed: Sequence[bool] | None = None,
+    out: Array | None = None,
 ) -> tuple[Array, Array]:
     """Posterior means down a hierarchy, coarse to fine, and the variance of what each level expected.
 
     successes, trials: each level's `own`; variances: `prior_variances`; all [levels, ..., rows].
     root: [..., rows], the mean above the first level. informed: at which levels there is any evidence at all
-    (default: all). Returns means and prior variances, [levels, ..., rows].
+    (default: all). Returns means (in `out`, where given) and prior variances, [levels, ..., rows].
 
     What is known above is worth k trials, with 1 / k = 1 / strength + 1 / (trials that the parent's own mean
     is worth): variances add up on the way down, so a parent known from five impressions lends no more than
     five. It is the Kalman filter of a random walk from level to level. A level without evidence passes its
     parent's mean on unchanged.
     """
-    means, expected = np.empty_like(successes), np.empty_like(successes)
+    means, expected = np.empty_like(successes) if out is None else out, np.empty_like(successes)
     mean, variance = root, np.zeros_like(root)
     for level in range(len(successes)):
         variance = np.add(variance, variances[level], out=expected[level])
         if informed is None or informed[level]:
-            mean, variance = update(mean, variance, successes[level], trials[level])
-        means[level] = mean
+            mean, variance = update(mean, variance, successes[level], trials[level], out=means[level])
+        else:
+            means[level] = mean
     return means, expected

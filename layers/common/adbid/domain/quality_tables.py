@@ -65,27 +65,35 @@ class QualityTables:
             raise ValueError("a log lift is not finite")
         object.__setattr__(self, "_arrays", padded)
 
+    def values_of(self, device_type: Sequence[str], creative_type: Sequence[str]) -> Array:
+        """[2, n]: the log lifts of devices and creatives."""
+        device, creative = self.device.get, self.creative.get
+        return np.array(
+            [
+                [device(value, 0.0) for value in device_type],
+                [creative(value, 0.0) for value in creative_type],
+            ]
+        )
+
     def quality(
         self,
         *,
         placement_score: Array,
         partner_quality: Array,
-        device_type: Sequence[str],
-        creative_type: Sequence[str],
+        values: Array,
         hour: Array,
         impressions: Array,
     ) -> Quality:
-        """The lift of each row. `impressions` [n]: the decayed impressions of the row's own cell."""
+        """The lift of each row. `values`: `values_of` its device and creative. `impressions` [n]: the decayed
+        impressions of the row's own cell. `hour`: [n], or [1] for all of them."""
         placement, partner, hours = self._arrays
-        device, creative = self.device.get, self.creative.get
-        logs = np.empty((len(impressions), len(PARTS)))
-        logs[:, 0] = placement.take(score_bins(placement_score))
-        logs[:, 1] = partner.take(score_bins(partner_quality))
-        logs[:, 2] = [device(value, 0.0) for value in device_type]
-        logs[:, 3] = [creative(value, 0.0) for value in creative_type]
-        logs[:, 4] = hours.take(hour_bins(hour))
-        logs *= (self.strength / (self.strength + impressions))[:, None]
-        return Quality(np.exp(logs))
+        logs = np.empty((len(PARTS), len(impressions)))
+        logs[0] = placement.take(score_bins(placement_score))
+        logs[1] = partner.take(score_bins(partner_quality))
+        logs[2:4] = values
+        logs[4] = hours.take(hour_bins(hour))
+        logs *= self.strength / (self.strength + impressions)
+        return Quality(np.exp(logs, out=logs).T)
 
     def to_json(self) -> dict[str, Any]:
         """A JSON value that `from_json` reads back."""

@@ -124,8 +124,8 @@ class LongRun(Response):
     """The long-run rates, with what the recent chain needs to take them further.
 
     successes, trials: each level's own evidence (`posterior.own`); variances: of what each level expected
-    from above (`posterior.chain`), all [levels, targets, rows]; root: [targets, rows]. informed: the levels
-    at which any row has evidence.
+    from above (`posterior.chain`), all [depth, targets, rows]: no row has evidence at levels finer than
+    these; root: [targets, rows]. informed: those of them at which any row has.
     """
 
     successes: Array
@@ -157,13 +157,15 @@ def roots(successes: Array, trials: Array, money: NDArray[np.bool_] = MONEY) -> 
 def respond(evidence: Array, parameters: ResponseParameters, priors: OperatorPriors | None = None) -> LongRun:
     """The rates of each row. `evidence`: [rows, levels, half-lives, measures]."""
     known = sums(evidence, parameters.half_life_index)
+    depth = len(known) if priors is not None else depth_of(evidence)
     successes, trials = known[0]
     unknown = trials[2:] < MINIMUM_EXPOSURE
     unknown[0] |= successes[2] < MINIMUM_REVENUE
     root = roots(successes, trials)
-    variances = prior_variances(parameters.strength_array.T, known[:, 1])
+    known = known[:depth]
+    variances = prior_variances(parameters.strength_array.T[:depth], known[:, 1])
     left = own(known)
-    informed = known.any(axis=(1, 2, 3)) if priors is None else np.ones(len(known), dtype=np.bool_)
+    informed = known.any(axis=(1, 2, 3)) if priors is None else np.ones(depth, dtype=np.bool_)
     if priors is not None:
         # A prior set by people replaces what is known above it: its mean, its strength, and it doesn't decay.
         # Added as evidence, with nothing known above, it needs no second formula.
@@ -171,7 +173,17 @@ def respond(evidence: Array, parameters: ResponseParameters, priors: OperatorPri
         left[:, 0, 0] += priors.clicks
         left[:, 1, 0] += priors.impressions
     successes, trials = left[:, 0], left[:, 1]
-    means, expected = chain(successes, trials, variances, root, informed.tolist())
+    means = np.empty((len(LEVELS), *root.shape))
+    _, expected = chain(successes, trials, variances, root, informed.tolist(), out=means[:depth])
+    means[depth:] = means[depth - 1]
     if unknown.any():
         np.copyto(means[:, 2:], np.nan, where=unknown)
     return LongRun(means.transpose(1, 0, 2), successes, trials, expected, root, informed.tolist())
+
+
+def depth_of(evidence: Array) -> int:
+    """How many levels there are down to the last one with any evidence, at least one."""
+    depth = int(evidence.shape[1])
+    while depth > 1 and not evidence[:, depth - 1].any():
+        depth -= 1
+    return depth

@@ -1,13 +1,15 @@
 """A bundle of bids, column by column: a thousand bids are worked on as arrays, never one by one."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from adbid.data.hot_keys import Numbered, Place
+from adbid.data.hot_keys import Place
 from adbid.domain.context import CONTEXT_DIMENSIONS
 from adbid.domain.evaluation import Bids
 from adbid.domain.pricing import PricingModel
@@ -64,11 +66,12 @@ class Bundle:
 
     def offers(self) -> Bids:
         """As the auction takes them."""
-        slots = Numbered.of(self.slot_ids)
+        slot_ids = list(dict.fromkeys(self.slot_ids))
+        number = dict(zip(slot_ids, range(len(slot_ids)), strict=True))
         return Bids(
             ids=self.ids,
-            slot=np.arange(len(self)) if slots.index is None else slots.index,
-            slot_ids=slots.distinct,
+            slot=np.array([number[slot_id] for slot_id in self.slot_ids], dtype=np.intp),
+            slot_ids=slot_ids,
             amount=np.array(self.amounts, dtype=np.float64),
             pricing=self._pricing(),
         )
@@ -84,7 +87,8 @@ def _stated(values: Sequence[str | None]) -> Sequence[str]:
 def columns_of(bids: Sequence[Bid]) -> dict[str, Sequence[Any]]:
     """The values of each property, None where a bid hasn't got it."""
     first = tuple(bids[0])
-    if len({*map(tuple, bids)}) == 1:
-        return dict(zip(first, zip(*[bid.values() for bid in bids], strict=True), strict=True))
+    if len(first) > 1 and {*map(len, bids)} == {len(first)}:
+        with suppress(KeyError):  # mostly all bids have the same properties
+            return dict(zip(first, zip(*map(itemgetter(*first), bids), strict=True), strict=True))
     names = dict.fromkeys(name for bid in bids for name in bid)
     return {name: [bid.get(name) for bid in bids] for name in names}

@@ -1,6 +1,6 @@
 """A decision, and how it is kept so that a repeated request gets the very same one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from typing import Any
@@ -9,6 +9,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from adbid.data.hot_numbers import Strategy
 from adbid.domain.evaluation import Bids, Evaluation, award, contests
 from adbid.domain.exploration import Pick
 from adbid.domain.ledger import LEDGER_UNAVAILABLE
@@ -25,16 +26,15 @@ _PRICES = ("lambda_", "weight", "priority")
 class Decision:
     """The engine's answer for one bundle. Sequences and arrays run over the bids.
 
-    `strategies` are by brand, as the answer shows them. `lambda_`, `weight` and `priority` are what each bid
-    was judged with, `picks` which of them probe or explore.
+    `strategies` are as the answer shows them, None of unknown brands. `lambda_`, `weight` and `priority` are
+    what each bid was judged with, `picks` which of them probe or explore.
     """
 
     id: str
     model_version: str
     degraded: tuple[str, ...]
     offers: Bids
-    brand_ids: Sequence[str]
-    strategies: Mapping[str, Mapping[str, Any]]
+    strategies: Sequence[Strategy | None]
     lambda_: Array
     weight: Array
     priority: Array
@@ -56,8 +56,8 @@ def pack(decision: Decision) -> bytes:
     lifted = bool((parts != 1.0).any())
     columns = [getattr(evaluation, name) for name in _NUMBERS] + [getattr(decision, name) for name in _PRICES]
     explained = decision.explanations
-    shared = {id(one): one for one in decision.strategies.values()}
-    places = dict(zip(shared, range(len(shared)), strict=True))
+    strategies = list(dict.fromkeys(decision.strategies))
+    place_of = dict(zip(strategies, range(len(strategies)), strict=True))
     about = {
         "id": decision.id,
         "model_version": decision.model_version,
@@ -65,9 +65,8 @@ def pack(decision: Decision) -> bytes:
         "bids": decision.offers.ids,
         "slot": decision.offers.slot.tolist(),
         "slots": decision.offers.slot_ids,
-        "brands": decision.brand_ids,
-        "strategies": list(shared.values()),
-        "strategy": {brand: places[id(one)] for brand, one in decision.strategies.items()},
+        "strategies": strategies,
+        "strategy": list(map(place_of.__getitem__, decision.strategies)),
         "picks": decision.picks,
         "assumed": evaluation.assumed_revenue,
         "reasons": evaluation.reasons,
@@ -90,14 +89,14 @@ def unpack(record: bytes) -> Decision:
     parts = numbers[len(named) :].T if about["lifted"] else np.ones((bids, len(PARTS)))
     # What a bid offered doesn't matter once it is judged.
     amount, pricing = np.zeros(bids), np.zeros(bids, dtype=np.intp)
+    strategies = [None if one is None else (one[0], one[1], one[2]) for one in about["strategies"]]
     explained = about["explanations"]
     return Decision(
         id=about["id"],
         model_version=about["model_version"],
         degraded=tuple(about["degraded"]),
         offers=Bids(about["bids"], np.array(about["slot"], dtype=np.intp), about["slots"], amount, pricing),
-        brand_ids=about["brands"],
-        strategies={brand: about["strategies"][place] for brand, place in about["strategy"].items()},
+        strategies=list(map(strategies.__getitem__, about["strategy"])),
         picks=about["picks"],
         evaluation=Evaluation(
             **{name: named[name] for name in _NUMBERS},

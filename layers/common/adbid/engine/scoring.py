@@ -2,8 +2,9 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from hashlib import blake2b
 from typing import Protocol
 
@@ -11,17 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 from redis.exceptions import RedisError
 
-from adbid.data.hot import Hot, HotStore, Place
+from adbid.data.hot import Hot, HotStore, Numbers, Place
 from adbid.data.ledger import Ledger, Outcome
 from adbid.domain.context import LEVELS
 from adbid.domain.decay import HALF_LIVES_DAYS, MEASURES
 from adbid.domain.errors import Unavailable
-from adbid.domain.evaluation import Bids, Contests, Evaluation, evaluate_bids
-from adbid.domain.exploration import chances_of
-from adbid.domain.ledger import LEDGER_UNAVAILABLE, Candidate
+from adbid.domain.evaluation import Bids, Contests, Evaluation, Terms, evaluate_bids
+from adbid.domain.exploration import Pick, chances_of
+from adbid.domain.ledger import LEDGER_UNAVAILABLE, Contenders
 from adbid.engine.bundle import Bid, Bundle
 from adbid.engine.decision import Decision, pack, settled, unpack
-from adbid.engine.reserving import candidates_of, fingerprint, refusals, without_ledger
+from adbid.engine.reserving import contenders_of, fingerprint, refusals, without_ledger
 from adbid.engine.rows import rows_of
 from adbid.engine.terms import draws_of, picks_of, strategies_of, terms_of
 from adbid.ml.explain_prediction import explain_prediction
@@ -50,12 +51,23 @@ def decision_id(caller: str, request_id: str) -> str:
 
 
 class _Early:
-    """What can be worked out of a bundle before anything is known about it: while Redis is at work."""
+    """What can be worked out of a bundle before its past is known: while Redis is at work."""
 
-    def __init__(self, bundle: Bundle, decision: str, explain: bool) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        decision: str,
+        visible_partners: frozenset[str] | None,
+        *,
+        explore: bool,
+        explain: bool,
+    ) -> None:
         self._bundle = bundle
         self._decision = decision
+        self._visible_partners = visible_partners
+        self._explore = explore
         self._explain = explain
+        self._standing: tuple[Numbers, list[Pick | None], Terms] | None = None
 
     @cached_property
     def offers(self) -> Bids:
@@ -69,9 +81,22 @@ class _Early:
     def fingerprint(self) -> bytes:
         return fingerprint(self._bundle, self._explain)
 
-    def work_out(self) -> None:
-        """All of it, unless it was done before."""
+    def standing(self, numbers: Numbers) -> tuple[list[Pick | None], Terms]:
+        """Which bids probe or explore, and on which terms each stands, by what its objects are."""
+        known = self._standing
+        if known is None or known[0] is not numbers:
+            picked: list[Pick | None] = [None] * len(self._bundle)
+            if self._explore:
+                picked = picks_of(self.chances, numbers)
+            terms = terms_of(self._bundle, numbers, picked, self._visible_partners)
+            known = self._standing = numbers, picked, terms
+        return known[1], known[2]
+
+    def work_out(self, numbers: Numbers | None) -> None:
+        """All of it that can be, unless it was done before."""
         _ = self.offers, self.chances, self.fingerprint
+        if numbers is not None:
+            self.standing(numbers)
 
 
 class ScoringEngine:
@@ -105,28 +130,30 @@ class ScoringEngine:
         explore: bool = True,
         explain: bool = False,
         model: Model | None = None,
+        meanwhile: Callable[[Decision], None] = lambda _: None,
     ) -> Decision:
         """Values and ranks `bids` as of `now`, and reserves what the winners are expected to cost.
 
         A `decision` that was made before comes back as it was; of other bids it raises Conflict. A `dry_run`
         reserves nothing; as of `at`, from the events before it, it doesn't ask the ledger either. Partners
         outside `visible_partners` (None: all are visible) are unknown to this caller. `model` is used
-        instead of the current one where given: a candidate shows how it would answer.
+        instead of the current one where given: a candidate shows how it would answer. `meanwhile` may be
+        called while the ledger is asked, with the decision as it then is: what it ends with may be another.
         """
         bundle = bids if isinstance(bids, Bundle) else Bundle.of(bids)
         places = bundle.places
-        early = _Early(bundle, decision, explain)
+        early = _Early(bundle, decision, visible_partners, explore=explore, explain=explain)
         hot = self._store.read(places, now, early.work_out)
         evidence, degraded = self._evidence(hot, places, now, at)
         if model is None:
             model, missing = self._models(hot.model)
             degraded = (*degraded, *missing)
         prediction = model.predict(
-            rows_of(places, bundle.pricing_models, hot, at or now), evidence, hot.priors
+            rows_of(places, bundle.pricing_models, hot, at or now, early.offers.pricing), evidence, hot.priors
         )
-        picks = picks_of(early.chances, hot) if explore else [None] * len(bundle)
-        draws = draws_of(bundle, places, picks, hot, evidence, decision, model)
-        terms = terms_of(bundle, hot, picks, draws, visible_partners)
+        picks, terms = early.standing(hot.numbers)
+        if "exploration" in picks:
+            terms = replace(terms, draw=draws_of(bundle, places, picks, hot, evidence, decision, model))
         made: Decision | None = None
         outcome: Outcome | None = None
 
@@ -137,8 +164,7 @@ class ScoringEngine:
                 model_version=model.version,
                 degraded=(*degraded, "no_revenue_data") if evaluation.assumed_revenue else degraded,
                 offers=early.offers,
-                brand_ids=bundle.brand_ids,
-                strategies=strategies_of(hot),
+                strategies=strategies_of(hot.numbers),
                 lambda_=terms.lambda_,
                 weight=terms.weight,
                 priority=terms.priority,
@@ -150,8 +176,8 @@ class ScoringEngine:
             )
             if at is not None:
                 return {}
-            candidates = candidates_of(bundle, hot, contests, evaluation.cost, now)
-            outcome = self._ask(made, candidates, early.fingerprint, now, dry_run)
+            contenders = contenders_of(bundle, hot, contests, evaluation.cost, now)
+            outcome = self._ask(made, contenders, early.fingerprint, now, dry_run, partial(meanwhile, made))
             return {} if outcome.stored else refusals(contests, outcome)
 
         evaluation = evaluate_bids(
@@ -165,25 +191,26 @@ class ScoringEngine:
     def _ask(
         self,
         made: Decision,
-        candidates: Sequence[Sequence[Candidate]],
+        contenders: Contenders,
         fingerprint: bytes,
         now: datetime,
         dry_run: bool,
+        meanwhile: Callable[[], None],
     ) -> Outcome:
         """Who gets the slots, by the ledger; without it, by whether a brand needs one."""
         if "cache_unavailable" in made.degraded:  # the ledger would only take its time to fail as well
-            return without_ledger(candidates)
+            return without_ledger(contenders)
         try:
             if not self._ledger_is_whole:
                 self._ledger_is_whole = self._history.restore_ledger(now)
             if dry_run:
-                outcome = self._ledger.preview(candidates, now)
+                outcome = self._ledger.preview(contenders, now)
             else:
-                outcome = self._ledger.decide(made.id, fingerprint, pack(made), candidates, now)
+                outcome = self._ledger.decide(made.id, fingerprint, pack(made), contenders, now, meanwhile)
         except RedisError as error:
             logger.warning("the ledger cannot be reached: %s", error)
             self._ledger_is_whole = False
-            return without_ledger(candidates)
+            return without_ledger(contenders)
         if any(LEDGER_UNAVAILABLE in codes for codes in outcome.refused):
             self._ledger_is_whole = False
         return outcome

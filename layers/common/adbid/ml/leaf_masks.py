@@ -96,6 +96,17 @@ def first_lines(bins: Sequence[Bins]) -> list[int]:
     return list(accumulate((len(b.masks) for b in bins[:-1]), initial=0))
 
 
+def bounds_of(bins: Sequence[Bins], first: Sequence[int]) -> tuple[Floats, Floats]:
+    """By line of the table, the bounds of its bin: values above the one, up to the other. NaN where it isn't
+    a bin of these features, or NaN's."""
+    below = np.full(first[-1] + len(bins[-1].masks), np.nan)
+    up_to = below.copy()
+    for b, line in zip(bins, first, strict=True):
+        below[line : line + len(b.edges)] = np.append(-np.inf, b.edges[:-1])
+        up_to[line : line + len(b.edges)] = b.edges
+    return below, up_to
+
+
 class Sides(NamedTuple):
     """What stays reachable: of a tree before any split; behind a node to its left; to its right."""
 

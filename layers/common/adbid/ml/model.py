@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from adbid.domain.context import CONTEXT_DIMENSIONS, LEVELS
 from adbid.domain.decay import MEASURES
 from adbid.domain.drift import follow
 from adbid.domain.learned import DEFAULTS, LearnedParameters
@@ -29,9 +28,11 @@ from adbid.ml.features import (
 )
 from adbid.ml.revenue import ENSEMBLE, RevenueModel
 from adbid.ml.trees import Trees
-from adbid.ml.values import Values
+from adbid.ml.values import Numbered, Values, own_levels
 
 Array = NDArray[np.float64]
+
+_IMPRESSIONS = MEASURES.index("impressions")
 
 COLUMNS = (*LIFTED, "pricing_model")
 """What `Rows.columns` holds, by name."""
@@ -45,13 +46,15 @@ class SchemaMismatch(ValueError):
 class Rows:
     """What predictions are made for: parallel columns of strings ("" where absent), and scores 0 to 1.
 
-    Unknown scores are NaN. `at` is the time of the whole bundle.
+    Unknown scores are NaN. `at` is the time of the whole bundle. `numbered` stands for the columns where
+    somebody has numbers for them: they are then only looked at where they are new.
     """
 
     columns: Mapping[str, Sequence[str]]
     placement_score: Array
     partner_quality: Array
     at: datetime
+    numbered: Numbered | None = None
 
 
 @dataclass(frozen=True)
@@ -79,8 +82,7 @@ class Model:
 
     @cached_property
     def _values(self) -> Values:
-        assert self.revenue is not None
-        return Values(self.vocabulary, self.revenue.trees)
+        return Values(self.vocabulary, self.revenue.trees if self.revenue else None, self.quality)
 
     @classmethod
     def from_artefact(cls, version: str, artefact: Artefact) -> "Model":
@@ -104,25 +106,29 @@ class Model:
         """The rates, lift and revenue of `rows`, from their evidence [rows, levels, half-lives, measures]."""
         base = respond(evidence, self.parameters.response, priors)
         current = follow(evidence, base, self.parameters.drift, priors)
-        hours = np.full(len(evidence), float(rows.at.hour))
+        hours = np.array([float(rows.at.hour)])
         quality = flat_quality(len(evidence))
+        if self.quality is None and self.revenue is None:
+            return Prediction(current, quality)
+        met = self._values.of(rows.columns, rows.numbered)
         if self.quality is not None:
+            columns = rows.columns
             quality = self.quality.quality(
                 placement_score=rows.placement_score,
                 partner_quality=rows.partner_quality,
-                device_type=rows.columns["device_type"],
-                creative_type=rows.columns["creative_type"],
+                values=self.quality.values_of(columns["device_type"], columns["creative_type"])
+                if met is None
+                else met.quality,
                 hour=hours,
-                impressions=_own_impressions(rows, evidence),
+                impressions=_own_impressions(evidence, own_levels(rows.columns) if met is None else met.own),
             )
         if self.revenue is None:
             return Prediction(current, quality)
-        met = self._values.of(rows.columns)
         inputs = Inputs(
             placement_score=rows.placement_score,
             partner_quality=rows.partner_quality,
             hour=hours,
-            day_of_week=np.full(len(evidence), float(rows.at.weekday())),
+            day_of_week=np.array([float(rows.at.weekday())]),
             categories=self.vocabulary.codes_of(rows.columns) if met is None else met.codes,
             lifts=self.vocabulary.lifts_of(rows.columns) if met is None else met.lifts,
         )
@@ -140,16 +146,10 @@ def _revenue_model(trees: Trees, about: Mapping[str, Any]) -> RevenueModel:
     )
 
 
-def _own_impressions(rows: Rows, evidence: Array) -> Array:
-    """[n]: the slowest decayed impressions of each row's own cell, the finest level that it names."""
-    impressions = evidence[:, :, -1, MEASURES.index("impressions")]
-    own: Array = impressions[:, LEVELS.index("slot")]
-    for dimension in CONTEXT_DIMENSIONS:
-        values = rows.columns[dimension]
-        if any(values):
-            finer = impressions[:, LEVELS.index(dimension)]
-            own = finer if all(values) else np.where(np.array(values, dtype=np.bool_), finer, own)
-    return own
+def _own_impressions(evidence: Array, own: NDArray[np.intp]) -> Array:
+    """[n]: the slowest decayed impressions of each row's own cell, at the level `own` [n]."""
+    impressions: Array = evidence[np.arange(len(own)), own, -1, _IMPRESSIONS]
+    return impressions
 
 
 PACKAGED = Model("packaged-1")

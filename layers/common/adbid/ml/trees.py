@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adbid.ml.forest import Floats, Forest, Ints
-from adbid.ml.leaf_masks import Bins, Levels, Masks, Ranks, bins_of, first_lines, sides_of
+from adbid.ml.leaf_masks import Bins, Levels, Masks, Ranks, bins_of, bounds_of, first_lines, sides_of
 
 _FEW = 24
 """Up to so many rows `Ranks` is faster than `Levels`."""
@@ -35,6 +35,7 @@ class Part:
         self._table = table
         self._ranks = Ranks(bins, first)
         self._levels = Levels(bins, first)
+        self._bounds = bounds_of(bins, first)
 
     def lines(self, columns: Floats) -> Ints:
         """The lines of the table [features, n] for all features' values [features, n]."""
@@ -42,6 +43,12 @@ class Part:
         if values.shape[1] <= _FEW:
             return self._ranks.lines(values.T).T.astype(np.int64)
         return self._levels.lines(values)
+
+    def bounds(self, lines: Ints) -> tuple[Floats, Floats]:
+        """Below which, and up to which values the features fall into `lines`: both [n, features]. NaN where
+        nothing but the same line says so."""
+        below, up_to = self._bounds
+        return below.take(lines.T), up_to.take(lines.T)
 
     def reachable(self, lines: Ints) -> Masks:
         """[n, trees] where all of `lines` leave it so."""
