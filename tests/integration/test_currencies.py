@@ -20,7 +20,7 @@ from adbid.data.tables import brand
 from adbid.domain.context import LEVELS, chain, market
 from adbid.domain.decay import HALF_LIVES_DAYS, MEASURES
 from adbid.domain.events import Cell, Totals
-from adbid.domain.learning import DEFAULT_PARAMETERS
+from adbid.domain.learned import DEFAULT_PARAMETERS
 from adbid.domain.response import respond
 from adbid.engine.rows import payments_behind
 from adbid.ml.model import PACKAGED, Rows

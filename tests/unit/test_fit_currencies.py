@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from adbid.domain.context import LEVELS
 from adbid.domain.decay import MEASURES
-from adbid.domain.learning import DEFAULTS, learn, one_unit
+from adbid.domain.learned import DEFAULTS
+from adbid.domain.learning import learn, one_unit
 from adbid.domain.replay import index_cells, replay
 from adbid.domain.response import TARGETS
 from adbid.ml.artefact import load
