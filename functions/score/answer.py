@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from adbid.data.hot_numbers import Strategy
 from adbid.engine.decision import Decision
-from adbid.ml.explain_prediction import Explanation
+
+if TYPE_CHECKING:
+    from adbid.ml.explain_prediction import Explanation
 
 _STRATEGY = ("id", "name", "multiplier")
 
@@ -136,7 +138,7 @@ def _strategy(strategy: Strategy | None) -> orjson.Fragment | None:
     return strategy and orjson.Fragment(orjson.dumps(dict(zip(_STRATEGY, strategy, strict=True))))
 
 
-def _explained(explanation: Explanation, feature_values: bool) -> dict[str, Any]:
+def _explained(explanation: "Explanation", feature_values: bool) -> dict[str, Any]:
     answer = asdict(explanation)
     if not feature_values:
         for term in answer["terms"]:

@@ -23,7 +23,8 @@ from tests.unit.ml.small_models import BIAS, TABLES, VOCABULARY, WEIGHT, forest
 
 BIDS = 100
 WEB = ("fastapi", "starlette", "mangum", "pydantic")
-HEAVY = (*WEB, "sqlalchemy", "boto3", "scipy", "pandas", "lightgbm", "adbid.engine.performance")
+OURS = ("adbid.engine.performance", "adbid.ml.explain_prediction", "adbid.domain.descent")
+HEAVY = (*WEB, *OURS, "sqlalchemy", "boto3", "scipy", "pandas", "lightgbm")
 END = "that was all"
 
 

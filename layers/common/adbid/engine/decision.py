@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
@@ -14,7 +14,9 @@ from adbid.domain.evaluation import Bids, Evaluation, award, contests
 from adbid.domain.exploration import Pick
 from adbid.domain.ledger import LEDGER_UNAVAILABLE
 from adbid.domain.quality import PARTS, Quality
-from adbid.ml.explain_prediction import Explanation, Term
+
+if TYPE_CHECKING:
+    from adbid.ml.explain_prediction import Explanation
 
 Array = NDArray[np.float64]
 
@@ -40,7 +42,7 @@ class Decision:
     priority: Array
     picks: Sequence[Pick | None]
     evaluation: Evaluation
-    explanations: Sequence[Explanation | None] | None = None
+    explanations: "Sequence[Explanation | None] | None" = None
 
     def ended(self, evaluation: Evaluation) -> "Decision":
         """As the ledger left it."""
@@ -121,8 +123,10 @@ def settled(decision: Decision, refused: Sequence[Sequence[str]]) -> Decision:
     return decision.ended(award(decision.offers, decision.priority, decision.evaluation, codes))
 
 
-def _explanation(document: dict[str, Any] | None) -> Explanation | None:
+def _explanation(document: dict[str, Any] | None) -> "Explanation | None":
     if document is None:
         return None
+    from adbid.ml.explain_prediction import Explanation, Term
+
     terms = [Term(**term) for term in document["terms"]]
     return Explanation(document["log_revenue"], terms, document["others"])

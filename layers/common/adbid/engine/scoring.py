@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 from functools import cached_property, partial
 from hashlib import blake2b
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +25,10 @@ from adbid.engine.decision import Decision, pack, settled, unpack
 from adbid.engine.reserving import contenders_of, fingerprint, refusals, without_ledger
 from adbid.engine.rows import rows_of
 from adbid.engine.terms import draws_of, picks_of, strategies_of, terms_of
-from adbid.ml.explain_prediction import explain_prediction
-from adbid.ml.model import Model
+from adbid.ml.model import Model, Prediction
+
+if TYPE_CHECKING:
+    from adbid.ml.explain_prediction import Explanation
 
 logger = logging.getLogger(__name__)
 
@@ -170,9 +172,7 @@ class ScoringEngine:
                 priority=terms.priority,
                 picks=picks,
                 evaluation=evaluation,
-                explanations=explain_prediction(model, prediction, evaluation.revenue, evaluation.cost)
-                if explain
-                else None,
+                explanations=_explained(model, prediction, evaluation) if explain else None,
             )
             if at is not None:
                 return {}
@@ -234,3 +234,11 @@ class ScoringEngine:
 
 def _no_evidence(places: Sequence[Place]) -> NDArray[np.float64]:
     return np.zeros((len(places), len(LEVELS), len(HALF_LIVES_DAYS), len(MEASURES)))
+
+
+def _explained(
+    model: Model, prediction: Prediction, evaluation: Evaluation
+) -> "Sequence[Explanation | None]":
+    from adbid.ml.explain_prediction import explain_prediction  # which few ask for
+
+    return explain_prediction(model, prediction, evaluation.revenue, evaluation.cost)
