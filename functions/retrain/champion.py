@@ -51,8 +51,8 @@ Skills = Mapping[str, Skill]
 
 
 def compare(history: History, first_day: float, models: Sequence[Model]) -> list[Skills]:
-    """The skill of each model on the rows from `first_day` on. Each currency's money is taken over what an
-    impression brought in it before; a currency that had brought nothing yet isn't judged."""
+    """The skill of each model on the rows from `first_day` on. Money is compared in a unit in which an
+    impression brings the same in each currency; a currency that had brought nothing before isn't judged."""
     log = history.log
     later = int(np.searchsorted(log.days, first_day))
     found: list[dict[str, list[Array]]] = [{name: [] for name in TARGETS} for _ in models]
@@ -137,9 +137,13 @@ def _money_known(evidence: Array) -> dict[str, NDArray[np.bool_]]:
 
 
 def _unit(outcome: Array, exposure: Array, currencies: Indexes, later: int) -> Array:
-    """[rows]: `one_unit` by what is known from before the later days."""
+    """[rows]: `one_unit`, 0 for a currency that had brought nothing before the later days.
+
+    By all days, as a currency's first ones say little: its revenue comes late.
+    """
     before = np.arange(len(outcome)) < later
-    return one_unit(outcome * before, exposure * before, currencies)
+    begun = one_unit(outcome * before, exposure * before, currencies) > 0
+    return one_unit(outcome, exposure, currencies) * begun
 
 
 def _skill(rate: Array, outcome: Array, exposure: Array, later: int) -> Skill | None:

@@ -96,9 +96,9 @@ class LiftSums:
         self._columns = columns
         self._currencies = currencies
         self._landmark = landmark
-        self._count = int(currencies.max(initial=0)) + 1
-        self._sums = {name: np.zeros((self._count, len(columns[name].values), 3)) for name in LIFTED}
-        self._totals = np.zeros((self._count, 3))
+        count = int(currencies.max(initial=0)) + 1
+        self._sums = {name: np.zeros((count, len(columns[name].values), 3)) for name in LIFTED}
+        self._totals = np.zeros((count, 3))
 
     def tables(self, day: float) -> dict[str, Array]:
         """By dimension, [2, values + 1]: lift and residual lift as of `day`; the last column is no lift."""

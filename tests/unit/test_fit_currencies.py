@@ -152,6 +152,16 @@ def test_a_comparison_weighs_currencies_alike() -> None:
         )
 
 
+def test_a_currency_whose_revenue_comes_late_counts_no_more_for_it() -> None:
+    """Yen had brought a hundredth by then, so most of theirs is missed; dollars, as many, are not."""
+    first = DAYS - 4.0
+    past = market(150.0)
+    measures = past.log.measures.copy()
+    measures[(past.log.currencies == 1) & (past.log.days < first), MONEY[1]] *= 0.01
+    [skills] = compare(replace(past, log=replace(past.log, measures=measures)), first, [PACKAGED])
+    assert skills["revenue"].calibration == pytest.approx(0.45, abs=0.05)
+
+
 def test_a_currency_that_only_begins_on_the_later_days_is_not_judged() -> None:
     """Nobody can know its rates on its first day; that must not make every model's predictions no numbers."""
     first = DAYS - 4.0

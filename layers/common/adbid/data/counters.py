@@ -27,8 +27,7 @@ WIDTH = len(HALF_LIVES_DAYS) * len(MEASURES)
 CELL_BYTES = 8 * WIDTH
 
 SCHEMA = 2
-"""Of what cells are named by (`context.chain`) and hold. Whoever changes that raises it. It is part of every
-key, so that code of two releases, while one takes over from the other, never adds to one another's sums."""
+"""Of what cells are named by (`context.chain`) and hold: whoever changes that raises it."""
 
 NO_DATA = bytes(CELL_BYTES)
 
