@@ -1,7 +1,7 @@
 """The rehearsal: the real score path answers canned bids with a model that nobody sees yet."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,8 @@ AMOUNTS = {"CPM": "4.00", "CPC": "0.40", "CPA": "12.00"}
 WIDEST = 30.0
 """How many times more or less than the serving model's a prediction for one bid may be."""
 DRIFT = 3.0
-"""The same for the mean over all canned bids, in one unit of money."""
+"""The same for the mean over all canned bids and times, in one unit of money."""
+TIMES = tuple(timedelta(hours=hours) for hours in (0, 6, 12, 18))
 
 _LARGEST_LIFT = 100.0
 _LATEST_ROWS = 100_000
@@ -63,28 +64,39 @@ def canned_bids(history: History, currencies: Mapping[str, str]) -> list[Bid]:
 def rehearse(
     engine: ScoringEngine, bids: Sequence[Bid], challenger: Model, champion: Model, now: datetime
 ) -> None:
-    """Lets both models score `bids`. Raises NotSane, and whatever the challenger raises."""
+    """Lets both models score `bids`, now and at other times of the day: a market's best hour may be several
+    times as good as the others. Raises NotSane, and whatever the challenger raises."""
 
-    def answers(model: Model) -> Evaluation:
-        return engine.score(
-            bids, decision="dry-run", now=now, visible_partners=None, dry_run=True, explore=False, model=model
-        ).evaluation
+    def answers(model: Model) -> list[Evaluation]:
+        return [
+            engine.score(
+                bids,
+                decision="dry-run",
+                now=now + later,
+                visible_partners=None,
+                dry_run=True,
+                explore=False,
+                model=model,
+            ).evaluation
+            for later in TIMES
+        ]
 
     ours, theirs = answers(challenger), answers(champion)
-    currencies = np.unique([bid["currency"] for bid in bids], return_inverse=True)[1]
+    currencies = np.tile(np.unique([bid["currency"] for bid in bids], return_inverse=True)[1], len(TIMES))
     for name in ("ctr", "cvr", "revenue", "cost", "value_per_impression"):
-        one, other = getattr(ours, name), getattr(theirs, name)
-        unit = np.ones(len(bids))
+        one, other = (np.concatenate([getattr(answer, name) for answer in all_]) for all_ in (ours, theirs))
+        unit = np.ones(len(one))
         if name not in ("ctr", "cvr"):
             unit = one_unit(np.nan_to_num(other), unit, currencies)
         _check(name, one, other, unit)
-    if not bool(np.all(ours.ctr <= 1.0)):
-        raise NotSane("a click-through rate over 1")
-    lift = ours.quality.factor
-    if not bool(np.all(np.isfinite(lift) & (lift > 1 / _LARGEST_LIFT) & (lift < _LARGEST_LIFT))):
-        raise NotSane(f"a quality lift of {lift[np.argmax(np.abs(np.log(lift)))]:g}")
-    if sorted(ours.order.tolist()) != list(range(len(bids))):
-        raise NotSane("not every bid was answered")
+    for answer in ours:
+        if not bool(np.all(answer.ctr <= 1.0)):
+            raise NotSane("a click-through rate over 1")
+        lift = answer.quality.factor
+        if not bool(np.all(np.isfinite(lift) & (lift > 1 / _LARGEST_LIFT) & (lift < _LARGEST_LIFT))):
+            raise NotSane(f"a quality lift of {lift[np.argmax(np.abs(np.log(lift)))]:g}")
+        if sorted(answer.order.tolist()) != list(range(len(bids))):
+            raise NotSane("not every bid was answered")
 
 
 def _check(name: str, ours: Array, theirs: Array, unit: Array) -> None:
