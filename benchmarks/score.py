@@ -4,8 +4,8 @@
 
 The score function's own handler is called with API Gateway's events inside this process; MySQL and Redis are
 real and private. Every bid of a bundle is another brand's, ten bids compete for each slot, and between calls
-events come in for one brand in twenty. The two implementations take turns and must agree to 1e-9. `cold`:
-what Redis caches of the catalog was just lost.
+another process counts events of one brand in twenty. The two implementations take turns and must agree to
+1e-9. `cold`: what Redis caches of the catalog was just lost.
 """
 
 import argparse
@@ -26,10 +26,11 @@ from typing import Any
 
 from adbid import wiring
 from benchmarks.plain_score import PlainScore
-from benchmarks.score_market import BRANDS, Market, bundle, http_event, open_market, stir
+from benchmarks.score_market import BRANDS, Market, bundle, http_event, open_market
 from benchmarks.score_model import BIAS, WEIGHT
 from benchmarks.score_places import PLACES, REST
 from benchmarks.score_stages import Stages
+from benchmarks.score_stir import Stirrer, stirrer
 from functions.score.app import handler
 
 SIZES = (1, 100, 1_000)
@@ -58,14 +59,14 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the results here as well")
     parser.add_argument("--calls", type=int, default=2_000, help="of a bundle of 100 (default: 2000)")
     options = parser.parse_args()
-    with open_market() as market, quiet():
-        results = measure(market, options.calls)
+    with open_market() as market, stirrer(market) as events, quiet():
+        results = measure(market, events, options.calls)
     print_tables(results)
     if options.json:
         options.json.write_text(json.dumps(results, indent=2) + "\n")
 
 
-def measure(market: Market, calls: int) -> dict[str, dict[str, Any]]:
+def measure(market: Market, events: Stirrer, calls: int) -> dict[str, dict[str, Any]]:
     """By the number of bids: milliseconds of both, their ratio, and microseconds by stage."""
     clock = Clock()
     wiring.now = lambda: clock.now
@@ -89,8 +90,8 @@ def measure(market: Market, calls: int) -> dict[str, dict[str, Any]]:
             ours(http_event(bundle(BRANDS, f"warm-up-{bids}")))
             agree(bids, clock, ours, theirs)
             found[str(bids)] = {
-                **take_turns(bids, max(calls * 100 // max(bids, 100), 20), clock, ours, theirs),
-                "stages_us": stages(bids, max(calls * 25 // max(bids, 100), 20), clock, ours),
+                **take_turns(bids, max(calls * 100 // max(bids, 100), 20), clock, events, ours, theirs),
+                "stages_us": stages(bids, max(calls * 25 // max(bids, 100), 20), clock, events, ours),
                 "peak_mb": peak_mb(bids, market),
                 **cold(bids, 40, clock, ours),
             }
@@ -109,13 +110,15 @@ def agree(bids: int, clock: Clock, ours: Call, theirs: Call) -> None:
         _same(mine, other, "answer")
 
 
-def take_turns(bids: int, calls: int, clock: Clock, ours: Call, theirs: Call) -> dict[str, float]:
+def take_turns(
+    bids: int, calls: int, clock: Clock, events: Stirrer, ours: Call, theirs: Call
+) -> dict[str, float]:
     """Milliseconds per call of both, warm. Ours is called ten times as often."""
     taken: dict[str, list[float]] = {"ours": [], "plain": []}
     worked = 0.0
     for number in range(calls):
         clock.tick()
-        stir(stirred(bids, number), clock.now)
+        events.stir(stirred(bids, number), clock.now)
         event = http_event(bundle(bids, f"turn-{bids}-{number}", number * bids % BRANDS))
         began = time.process_time()
         taken["ours"].append(_timed(ours, event))
@@ -156,13 +159,13 @@ def cold(bids: int, calls: int, clock: Clock, ours: Call) -> dict[str, float]:
     return {"cold_p50_ms": _ms(median(taken))}
 
 
-def stages(bids: int, calls: int, clock: Clock, ours: Call) -> dict[str, float]:
+def stages(bids: int, calls: int, clock: Clock, events: Stirrer, ours: Call) -> dict[str, float]:
     """Median microseconds of each stage; the wrapping adds about a microsecond to each."""
     watch = Stages(PLACES, REST)
     with watch.watching():
         for number in range(calls):
             clock.tick()
-            stir(stirred(bids, number), clock.now)
+            events.stir(stirred(bids, number), clock.now)
             event = http_event(bundle(bids, f"stage-{bids}-{number}", number * bids % BRANDS))
             watch.call(partial(ours, event))
     return watch.medians()
