@@ -3,7 +3,6 @@ Redis cluster, and moto's Secrets Manager.
 """
 
 import json
-import os
 import secrets
 import subprocess
 import sys
@@ -18,7 +17,6 @@ from redis.cluster import RedisCluster
 from sqlalchemy import make_url
 
 from adbid import wiring
-from adbid.settings import LedgerSettings, read_settings
 from tests.support.availability import CannotBeHad, not_run
 from tests.support.cluster import redis_cluster
 
@@ -89,13 +87,33 @@ def test_a_ledger_of_its_own_in_a_cluster(keep: Any, monkeypatch: pytest.MonkeyP
             monkeypatch.setenv("LEDGER_CLUSTER", "true")
             monkeypatch.setenv("LEDGER_PARTITIONS", "8")
             monkeypatch.setenv("REDIS_SECRET_ID", keep("ledger", password=password))
-            ledger = wiring._ledger_client(read_settings(LedgerSettings, os.environ))
+            assert not wiring.ledger().alive()
+            ledger = wiring.ledger_redis()
             assert isinstance(ledger, RedisCluster)
-            assert ledger.set("ledger", 1)
-            for one in ledger.get_nodes():  # its own `close` leaves them open
-                one.redis_connection.connection_pool.disconnect()
+            pools = [one.redis_connection.connection_pool for one in ledger.get_nodes()]
+            assert any(connected(pool) for pool in pools)
+            wiring.close()
+            assert not any(connected(pool) for pool in pools)
     except CannotBeHad as reason:
         not_run(f"Redis cluster: {reason}")
+
+
+def test_a_ledger_in_a_redis_of_its_own_is_closed_with_the_rest(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
+    monkeypatch.setenv("LEDGER_URL", redis_url)
+    wiring.reset()
+    assert not wiring.ledger().alive()
+    kept = wiring.ledger_redis()
+    assert isinstance(kept, redis.Redis)
+    assert connected(kept.connection_pool)
+    wiring.close()
+    assert not connected(kept.connection_pool)
+
+
+def connected(pool: Any) -> bool:
+    return any(one.is_connected for one in (*pool._available_connections, *pool._in_use_connections))
 
 
 @pytest.mark.parametrize("setting", ["", "x"])

@@ -129,7 +129,7 @@ def ledger() -> Ledger:
         cpa=timedelta(seconds=settings.reservation_seconds_cpa),
     )
     return Ledger(
-        _ledger_client(settings),
+        ledger_redis,
         partitions=settings.ledger_partitions,
         lifetimes=lifetimes,
         decision_seconds=settings.decision_seconds,
@@ -137,7 +137,10 @@ def ledger() -> Ledger:
     )
 
 
-def _ledger_client(settings: LedgerSettings) -> "Redis | RedisCluster":
+@cache
+def ledger_redis() -> "Redis | RedisCluster":
+    """Where the ledger is kept: with everything else, or in a Redis or a cluster of its own."""
+    settings = read_settings(LedgerSettings, os.environ)
     if settings.ledger_url is None and not settings.ledger_cluster:
         return redis_client()
     url = settings.ledger_url or settings.redis_url
@@ -309,6 +312,12 @@ def close() -> None:
         database().dispose()
     if redis_client.cache_info().currsize:
         redis_client().close()
+    if ledger_redis.cache_info().currsize:
+        kept = ledger_redis()
+        if not isinstance(kept, Redis):
+            for node in kept.get_nodes():  # type: ignore[no-untyped-call]  # its own `close` leaves them open
+                node.redis_connection.connection_pool.disconnect()
+        kept.close()
     reset()
 
 
@@ -320,6 +329,7 @@ def reset() -> None:
         counters,
         hot_store,
         ledger,
+        ledger_redis,
         nightly_prices,
         monitoring,
         portfolio,
