@@ -1,5 +1,6 @@
 """The made-up market of `benchmarks.reporting`: 30 days of quarter hours, some places busier than others."""
 
+import math
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ import numpy as np
 from sqlalchemy import Connection, Table, func, inspect, select, text
 from sqlalchemy.exc import DBAPIError
 
-from adbid.data import tables
+from adbid.data import sealing, tables
 from adbid.data.database import Database
 from adbid.data.events import cell_hash
 from adbid.domain.context import market
@@ -20,6 +21,7 @@ from adbid.domain.events import Cell
 DAYS, QUARTERS = 30, 96
 BRANDS, PARTNERS, SLOTS, VERTICALS = 40, 20, 100, 5
 DEVICES, CREATIVES, COUNTRIES = 3, 3, 10
+TABLES = (tables.performance, tables.performance_rollup, tables.performance_day)
 _PER_STATEMENT = 5_000
 
 _row = tables.performance.c
@@ -41,7 +43,7 @@ class Seen:
 
 
 def fill(database: Database, rows: int, now: datetime) -> dict[str, float]:
-    """The tables up to the rollup, `rows` rows, then the rollup: the seconds that each took."""
+    """The tables up to the rollup, `rows` rows, then the rollup and the days: the seconds that each took."""
     import migrations
 
     seconds: dict[str, float] = {}
@@ -69,8 +71,11 @@ def fill(database: Database, rows: int, now: datetime) -> dict[str, float]:
     started = time.monotonic()
     migrations.upgrade(database)
     seconds["migration"] = round(time.monotonic() - started, 1)
+    started = time.monotonic()
+    sealing.seal(database, now, math.inf)
+    seconds["days"] = round(time.monotonic() - started, 1)
     with database.engine.connect() as connection, connection.begin():
-        for table in (tables.performance, tables.performance_rollup):
+        for table in TABLES:
             connection.execute(text(f"ANALYZE TABLE {table.name}"))
     return seconds
 
@@ -92,10 +97,10 @@ def newest(database: Database) -> datetime:
 
 
 def sizes(database: Database) -> dict[str, Any]:
-    """Rows and megabytes of both tables."""
+    """Rows and megabytes of each table."""
     found: dict[str, Any] = {}
     with database.read() as connection:
-        for table in (tables.performance, tables.performance_rollup):
+        for table in TABLES:
             rows = connection.execute(select(func.count()).select_from(table)).scalar_one()
             query = text(
                 "SELECT SUM(data_length), SUM(index_length) FROM information_schema.tables "

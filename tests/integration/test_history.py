@@ -84,7 +84,7 @@ def test_evidence_knows_only_quarter_hours_that_have_ended(database: Database) -
         assert evidence.evidence_before(connection, [], AT).shape[0] == 0
 
 
-def test_evidence_takes_one_query(database: Database) -> None:
+def test_evidence_takes_one_query_and_one_for_how_far_days_go(database: Database) -> None:
     statements: list[str] = []
 
     def note(_c: object, _cursor: object, statement: str, *_: object) -> None:
@@ -93,7 +93,7 @@ def test_evidence_takes_one_query(database: Database) -> None:
     with database.read() as connection:
         event.listen(connection, "before_cursor_execute", note)
         evidence.evidence_before(connection, [path_of(cell) for cell in ROWS], AT)
-    assert len([statement for statement in statements if statement != "BEGIN"]) == 1
+    assert len([statement for statement in statements if statement != "BEGIN"]) == 2
 
 
 def test_evidence_forgets_what_is_past_the_horizon(database: Database) -> None:

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import func, select
 
 from adbid import wiring
-from adbid.data import tables
+from adbid.data import sealed_days, tables
 from adbid.data.gauges import GaugeStore
 from adbid.data.ledger_keys import name_of
 from adbid.data.steering import SteeringStore
@@ -120,6 +120,19 @@ def test_a_minute_steers_and_tells(market: World) -> None:
     assert good.below_probability < 0.01 < 0.99 < poor.below_probability
     assert seen.brands["few"].standing is Standing.UNKNOWN
     assert seen.brands["limited"].budget_left == 100.0
+
+
+def test_a_minute_seals_days_that_are_long_over(market: World) -> None:
+    report("good", cost="100", revenue="500", ago=3 * 24 * 60)
+    assert minute()["degraded"] == []  # tables that no migration made have nothing to begin with
+    market.clock += timedelta(minutes=1)
+    assert minute()["degraded"] == []
+    with wiring.database().read() as connection:
+        assert sealed_days.sealed_until(connection) == (START - timedelta(days=1)).date()
+    assert rows(tables.performance_day) == 6
+    report("good", cost="100", revenue="500", ago=3 * 24 * 60)
+    with wiring.database().read() as connection:
+        assert set(connection.scalars(select(tables.performance_day.c.clicks))) == {200}
 
 
 def test_the_same_minute_again_changes_nothing(market: World) -> None:

@@ -9,10 +9,10 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import Connection, event, func, select, text
 
-from adbid.data import events, evidence, reports
+from adbid.data import events, evidence, reports, sealed_days
 from adbid.data.database import Database
 from adbid.data.reports import Scope
-from adbid.data.tables import performance, performance_event, performance_rollup
+from adbid.data.tables import performance, performance_day, performance_event, performance_rollup
 from tests.support import past
 from tests.support.servers import fresh_database
 
@@ -40,14 +40,16 @@ class Step:
     index: str | None
 
 
-@pytest.fixture(scope="module", name="database")
-def large_database(real_mysql_url: str) -> Iterator[Database]:
+@pytest.fixture(scope="module", name="database", params=[False, True], ids=["unsealed", "sealed"])
+def large_database(real_mysql_url: str, request: pytest.FixtureRequest) -> Iterator[Database]:
     with fresh_database(real_mysql_url) as url, Database(url, statement_timeout=None) as made:
         past.catalog(made)
         past.store(made, past.random_rows(6_000))
+        if request.param:
+            past.seal(made, past.AT)
         with made.engine.begin() as connection:
             connection.execute(performance_event.insert(), [_received(n) for n in range(3_000)])
-            for table in (performance, performance_rollup, performance_event):
+            for table in (performance, performance_rollup, performance_day, performance_event):
                 connection.execute(text(f"ANALYZE TABLE {table.name}"))
         yield made
 
@@ -97,7 +99,14 @@ def plan(connection: Connection, work: Callable[[], object]) -> list[Step]:
                 for row in rows
                 if str(row["table"]).startswith("performance")
             ]
-    return steps
+    how_far = Step("performance_seal", "const", "PRIMARY")  # one row, which says so
+    assert steps.count(how_far) <= 1
+    return [step for step in steps if step != how_far]
+
+
+def sealed(connection: Connection) -> bool:
+    """Whether the database has added up whole days."""
+    return sealed_days.sealed_until(connection) is not None
 
 
 def rows_read(connection: Connection, work: Callable[[], object]) -> int:
@@ -136,6 +145,27 @@ def test_value_over_time_reads_a_range_of_the_rollup(
         assert 0 < rows_read(connection, work) <= steps * currencies * 4 * quarters
 
 
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Kolkata"])
+def test_many_brands_days_are_read_as_such(database: Database, zone: str) -> None:
+    scope = Scope(frozenset({"b0", "b1", "b2"}), frozenset({"p1"}))  # seven series of quarter hours
+    with database.read() as connection:
+
+        def work() -> object:
+            return reports.slices(connection, scope, SINCE, past.AT, "day", ZoneInfo(zone))
+
+        steps = plan(connection, work)
+        read = rows_read(connection, work)
+        assert {step.table for step in steps} == {
+            "performance_rollup",
+            *({"performance_day"} if sealed(connection) and zone == "UTC" else ()),
+        }
+        for step in steps:
+            assert (step.access, step.index) == ("range", "PRIMARY")
+        if sealed(connection) and zone == "UTC":
+            quarters, days = 15 * 4 + 33 * 4, 8  # before the first midnight, since the last day, between
+            assert read <= 7 * (quarters + days) * 2 + 100
+
+
 def test_a_scope_reads_its_own_rows_and_no_others(database: Database) -> None:
     row = performance_rollup.c
     with database.read() as connection:
@@ -161,7 +191,8 @@ def test_a_scope_reads_its_own_rows_and_no_others(database: Database) -> None:
     ("context", "expected"),
     [
         (("", "", "", "", ""), Step("performance_rollup", "range", "PRIMARY")),
-        (("mobile", "", "", "", ""), Step("performance", "ref", BY_PLACE)),
+        (("mobile", "", "", "", ""), Step("performance", "range", BY_PLACE)),
+        (("", "", "", "US", ""), Step("performance", "range", BY_PLACE)),
         (("mobile", "banner", "", "US", ""), Step("performance", "range", BY_PLACE)),
     ],
 )
@@ -173,17 +204,41 @@ def test_what_was_observed_is_found_by_index(
         def work() -> object:
             return reports.observed(connection, ("b0", "p1", "s2", context), SINCE, past.AT)
 
-        assert plan(connection, work) == [expected]
+        access = "range" if context[0] or not any(context) else "ref"  # of a place, or of its device's days
+        days = [Step("performance_day", access, "PRIMARY")] if sealed(connection) else []
+        assert plan(connection, work) == [expected, *days]
+
+
+def test_a_place_reads_the_quarter_hours_of_three_days_at_most(database: Database) -> None:
+    """And else a row a day and context of the device asked for, however many quarter hours they had."""
+    row, day = performance.c, performance_day.c
+    with database.read() as connection:
+        span = sealed_days.span(connection, SINCE, past.AT)
+
+        def work() -> object:
+            return reports.observed(connection, ("b0", "p1", "s2", ("mobile", *[""] * 4)), SINCE, past.AT)
+
+        read = rows_read(connection, work)
+        place = (row.slot_id == "s2", row.brand_id == "b0", span.rest(row.bucket_start))
+        quarters = connection.scalar(select(func.count()).where(*place)) or 0
+        days = 0
+        if span.days:
+            assert span.days == (SINCE.date() + timedelta(days=1), past.AT.date() - timedelta(days=1))
+            device = (day.by_context == 1, day.slot_id == "s2", day.brand_id == "b0", span.whole())
+            days = connection.scalar(select(func.count()).where(*device, day.device_type == "mobile")) or 0
+            assert days
+    assert read <= quarters + days + 10
 
 
 def test_evidence_is_found_by_index(database: Database) -> None:
     paths = [past.path_of(cell) for cell in list(past.random_rows(6_000))[:2]]
     with database.read() as connection:
         steps = plan(connection, lambda: evidence.evidence_before(connection, paths, past.AT))
-    assert {step.table for step in steps} == {"performance_rollup", "performance"}
+        days = {"performance_day"} if sealed(connection) else set()
+    assert {step.table for step in steps} == {"performance_rollup", "performance", *days}
     for step in steps:
         assert step.access in ("range", "ref")
-        assert step.index == ("PRIMARY" if step.table == "performance_rollup" else BY_PLACE)
+        assert step.index == (BY_PLACE if step.table == "performance" else "PRIMARY")
 
 
 def test_evidence_reads_no_more_when_other_brands_have_more_of_a_past(database: Database) -> None:
@@ -192,9 +247,11 @@ def test_evidence_reads_no_more_when_other_brands_have_more_of_a_past(database: 
     with database.read() as connection:
         rows = connection.scalar(select(func.count()).select_from(performance))
         read = rows_read(connection, lambda: evidence.evidence_before(connection, [path], past.AT))
+        whole = sealed(connection)
     assert rows
-    quarters = 50 * 96
-    assert read < 5 * 4 * quarters
+    quarters = 36 + 96 if whole else 50 * 96  # since yesterday, or of 50 days
+    days = 50 * (5 + 6) if whole else 0  # each level's, and a device's contexts
+    assert read < (5 * quarters + days) * 6  # kept with their weights, and read again
 
 
 def test_old_events_are_found_by_when_they_were_received(database: Database) -> None:

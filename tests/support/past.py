@@ -1,5 +1,6 @@
 """A past to read: rows of `performance`, and what they add up to the slow and obvious way."""
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from adbid.data import events, rollup, tables
+from adbid.data import events, rollup, sealing, tables
 from adbid.data.database import Database
 from adbid.domain.context import LEVELS, chain, market
 from adbid.domain.decay import HALF_LIVES_DAYS, MEASURES
@@ -83,6 +84,12 @@ def store(database: Database, rows: Rows) -> None:
 def store_cells(database: Database, rows: Rows) -> None:
     """Puts `rows` into `performance` alone."""
     database.transaction(lambda connection: events.add_totals(connection, rows))
+
+
+def seal(database: Database, now: datetime) -> None:
+    """Seals every day that is over `now`."""
+    for _ in range(2):  # tables that no migration made have nothing to begin with
+        sealing.seal(database, now, math.inf)
 
 
 Path = tuple[str, str, str, str, tuple[str, ...]]

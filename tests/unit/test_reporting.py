@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adbid.domain.reporting import Slice, local_start, offsets, points
+from adbid.domain.reporting import Slice, local_start, offsets, points, utc_days
 
 QUARTER = timedelta(minutes=15)
 
@@ -166,3 +166,29 @@ def test_how_far_a_zone_is_ahead_of_every_quarter_hour(zone: str, start: int, qu
         ahead = next(ahead for end, ahead in shifts if at < end)
         assert ahead == at.astimezone(ZoneInfo(zone)).utcoffset()
         at += QUARTER
+
+
+MIDNIGHTS = st.datetimes(datetime(2020, 1, 1), datetime(2030, 1, 1)).map(  # noqa: DTZ001
+    lambda at: at.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=UTC)
+)
+
+
+@given(
+    since=MIDNIGHTS,
+    number=st.integers(0, 400),
+    zone=st.sampled_from(["UTC", "Europe/London", "Asia/Kolkata", "Pacific/Kiritimati"]),
+)
+def test_days_of_a_zone_that_are_days_of_utc(since: datetime, number: int, zone: str) -> None:
+    there, day = ZoneInfo(zone), timedelta(days=1)
+    expected = [
+        at
+        for at in (since + n * day for n in range(number))
+        if {local_start(at + step * QUARTER, "day", there) for step in range(96)} == {at}
+    ]
+    assert utc_days(since, since + number * day, there) == expected
+
+
+def test_london_keeps_utc_in_winter() -> None:
+    october = datetime(2026, 10, 24, tzinfo=UTC)
+    found = utc_days(october, october + timedelta(days=4), ZoneInfo("Europe/London"))
+    assert [at.day for at in found] == [26, 27]

@@ -16,6 +16,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Select,
+    and_,
     func,
     literal,
     or_,
@@ -24,14 +25,14 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import mysql, sqlite
 
+from adbid.data import sealing
 from adbid.data.database import Database, upsert
-from adbid.data.tables import brand, performance, performance_rollup
+from adbid.data.tables import ALL as ALL
+from adbid.data.tables import brand, performance, performance_day, performance_rollup
+from adbid.domain.context import CONTEXT_DIMENSIONS
 from adbid.domain.decay import MEASURES
 from adbid.domain.errors import Unavailable
-from adbid.domain.events import Cell, Totals
-
-ALL = ""
-"""In place of an id: all of them together."""
+from adbid.domain.events import Cell, Totals, plus
 
 ALWAYS = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
@@ -69,7 +70,8 @@ def add(connection: Connection, gains: Mapping[Cell, Totals], currencies: Mappin
 
 
 def repair(database: Database, since: datetime, until: datetime) -> int:
-    """Make the rows of [since, until) what `performance` adds up to, whatever they were; how many were wrong.
+    """Make the rows of [since, until) what `performance` adds up to, whatever they were, and then those of
+    its sealed days; how many were wrong.
 
     For events that were counted by code which knew nothing of the rollup. Each statement adds the difference
     that one snapshot shows, so that what is counted meanwhile is kept. Raises Unavailable while another
@@ -86,6 +88,7 @@ def repair(database: Database, since: datetime, until: datetime) -> int:
             for kept in _KEPT:
                 with connection.begin():
                     mended += _add_difference(connection, kept, since, until)
+            mended += sealing.repair(connection, since, until)
         finally:
             if server:
                 connection.scalar(select(func.release_lock(lock_name(database))))
@@ -145,6 +148,13 @@ def rows_of(
     return (_ROW.slot_id == (slot_id or ALL)) & _is(_ROW.brand_id, brands) & _is(_ROW.partner_id, partners)
 
 
+def days_of(brands: Iterable[str] | None, partners: Iterable[str] | None) -> ColumnElement[bool]:
+    """The rows of `performance_day` that add up to the same, in any slot."""
+    row = performance_day.c
+    no_context = and_(row.by_context == 0, *(row[name] == "" for name in CONTEXT_DIMENSIONS))
+    return no_context & (row.slot_id == ALL) & _is(row.brand_id, brands) & _is(row.partner_id, partners)
+
+
 def _is(column: ColumnElement[str], ids: Iterable[str] | None) -> ColumnElement[bool]:
     return column == ALL if ids is None else column.in_(sorted(ids))
 
@@ -168,13 +178,4 @@ def _without(sums: Mapping[_Key, Totals], name: str) -> dict[_Key, Totals]:
 
 def _gain(sums: dict[_Key, Totals], key: _Key, more: Totals) -> None:
     known = sums.get(key)
-    if known is None:
-        sums[key] = more
-    else:
-        sums[key] = (
-            known[0] + more[0],
-            known[1] + more[1],
-            known[2] + more[2],
-            known[3] + more[3],
-            known[4] + more[4],
-        )
+    sums[key] = more if known is None else plus(known, more)

@@ -11,6 +11,7 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
+    SmallInteger,
     Table,
     UniqueConstraint,
 )
@@ -33,6 +34,7 @@ from adbid.data.types import (
     text,
 )
 from adbid.domain.context import CONTEXT_DIMENSIONS
+from adbid.domain.decay import HALF_LIVES_DAYS, MEASURES
 
 metadata = MetaData(
     naming_convention={
@@ -219,11 +221,14 @@ performance = _table(
     _required("conversions", BigInteger),
     _required("cost", Money),
     _required("revenue", Money),
-    # of a place's contexts only those asked for are looked up
-    Index("ix_performance_place", "slot_id", "brand_id", "device_type", "creative_type", "bucket_start"),
+    # of a place's quarter hours only those of the devices asked for are looked up
+    Index("ix_performance_place", "slot_id", "brand_id", "bucket_start", "device_type"),
     Index(None, "brand_id", "bucket_start"),
     Index(None, "partner_id", "bucket_start"),
 )
+
+ALL = ""
+"""In place of an id in the sums below: all of them together."""
 
 performance_rollup = _table(
     "performance_rollup",  # what `performance` adds up to, without context; "" stands for all
@@ -237,6 +242,36 @@ performance_rollup = _table(
     _required("conversions", BigInteger),
     _required("cost", TotalMoney),
     _required("revenue", TotalMoney),
+)
+
+DECAYED = tuple(f"{measure}_{days:g}d" for days in HALF_LIVES_DAYS for measure in MEASURES)
+"""Sums in which each quarter hour weighs 2^((its start - the day's start) / half-life), by half-life and then
+by measure. Money is in what the database counts it in: units of the currency, or micros."""
+
+performance_day = _table(
+    "performance_day",  # whole days in UTC; without context as in the rollup, or a place's contexts apart
+    _required("by_context", SmallInteger, primary_key=True, autoincrement=False),  # 0 or 1
+    _required("slot_id", Id, primary_key=True),
+    _required("brand_id", Id, primary_key=True),
+    _required("partner_id", Id, primary_key=True),
+    _required(CONTEXT_DIMENSIONS[0], Id, primary_key=True),
+    _required("day", Date, primary_key=True),  # before the rest: a stretch of one device's days is one range
+    *(_required(dimension, Id, primary_key=True) for dimension in CONTEXT_DIMENSIONS[1:]),
+    _required("currency", code(3), primary_key=True),
+    _required("impressions", BigInteger),
+    _required("clicks", BigInteger),
+    _required("conversions", BigInteger),
+    _required("cost", TotalMoney),
+    _required("revenue", TotalMoney),
+    *(_required(name, Real) for name in DECAYED),
+    Index(None, "brand_id", "day"),
+)
+
+performance_seal = _table(
+    "performance_seal",  # two rows: how far `performance_day` goes
+    _required("name", text(16), primary_key=True),  # counted or sealed: see `adbid.data.sealed_days`
+    Column("until_day", Date),
+    _required("finished", Id),  # sealed: of the next day, all brands up to this one; "" is none
 )
 
 brand_day = _table(

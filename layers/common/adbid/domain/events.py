@@ -32,6 +32,17 @@ Totals = tuple[int, int, int, Decimal, Decimal]
 """A number per `decay.MEASURES`; a change of totals may be negative."""
 
 
+def plus(known: Totals, more: Totals) -> Totals:
+    """Both together."""
+    return (
+        known[0] + more[0],
+        known[1] + more[1],
+        known[2] + more[2],
+        known[3] + more[3],
+        known[4] + more[4],
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Amounts:
     """How many, what they cost the brand and what revenue they brought, in the brand's currency."""

@@ -8,6 +8,8 @@ from typing import Literal
 
 from adbid.domain.decay import QUARTER, quarter_hour
 
+_DAY = timedelta(days=1)
+
 Granularity = Literal["hour", "day"]
 
 
@@ -73,6 +75,20 @@ def offsets(since: datetime, until: datetime, zone: tzinfo) -> list[tuple[dateti
             end, ahead = late, _ahead(late, zone)
         at = end
     return [*found, (last, ahead)]
+
+
+def utc_days(since: datetime, until: datetime, zone: tzinfo) -> list[datetime]:
+    """Which of the UTC days of [since, until), midnights both, are days of `zone` too: when they start."""
+    found = []
+    shifts = iter(offsets(since, until, zone))
+    holds_until, ahead = next(shifts)
+    while since < until:
+        while holds_until <= since:
+            holds_until, ahead = next(shifts)
+        if not ahead % _DAY and holds_until >= since + _DAY:
+            found.append(since)
+        since += _DAY
+    return found
 
 
 def _ahead(at: datetime, zone: tzinfo) -> timedelta:

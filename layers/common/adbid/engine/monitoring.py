@@ -16,7 +16,7 @@ from typing import TypeVar
 from redis.exceptions import RedisError
 from sqlalchemy import Connection
 
-from adbid.data import events, ledger_snapshots, outbox, portfolio, rebuild
+from adbid.data import events, ledger_snapshots, outbox, portfolio, rebuild, sealing
 from adbid.data.counters import Counters
 from adbid.data.database import Database
 from adbid.data.ledger import Ledger
@@ -36,6 +36,7 @@ TIME = 45.0
 
 _RESTORING = 20.0  # seconds, of lost ledger or lost sums
 _LEARNING = 5.0  # of traffic curves
+_SEALING = 10.0  # of days that are over
 _DRAINED_AT_ONCE = 200
 _PURGED_AT_ONCE = 1_000
 _PURGES = 5  # a minute, of events and of deltas
@@ -126,6 +127,7 @@ class Monitoring:
         minute.attempt("traffic", partial(self._learn_traffic, minute))
         caught_up = minute.attempt("counters", partial(self._catch_up, minute))
         minute.attempt("purge", partial(self._purge, now))
+        minute.attempt("seal", lambda: sealing.seal(self._database, now, minute.deadline(_SEALING)))
         lag = minute.attempt("event_lag", partial(self._event_lag, now))
         return Report(
             number,

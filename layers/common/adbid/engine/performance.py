@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 from sqlalchemy import Connection
 from sqlalchemy.exc import DataError
 
-from adbid.data import brand_days, catalog, events, outbox, rollup
+from adbid.data import brand_days, catalog, events, outbox, rollup, sealed_days
 from adbid.data.counters import Increment
 from adbid.data.database import Database
 from adbid.data.ledger import Ledger, Spent
@@ -125,7 +125,9 @@ def _count(
     days = batch.days()
     brand_days.add(connection, days)
     spent = brand_days.spent(connection, [day for day, gain in days.items() if gain.spent])
-    rollup.add(connection, cells, {one.id: one.currency for one in batch.brands})
+    currencies = {one.id: one.currency for one in batch.brands}
+    sealed_days.add(connection, cells, currencies)
+    rollup.add(connection, cells, currencies)
     return _Counted(results, delta, increments, list(batch.charged.values()), spent)
 
 
