@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import Connection, event, func, select, text
 
-from adbid.data import events, evidence, reports, sealed_days
+from adbid.data import events, evidence, reports, sealed_days, sealing
 from adbid.data.database import Database
 from adbid.data.reports import Scope
 from adbid.data.tables import performance, performance_day, performance_event, performance_rollup
@@ -252,6 +252,23 @@ def test_evidence_reads_no_more_when_other_brands_have_more_of_a_past(database: 
     quarters = 36 + 96 if whole else 50 * 96  # since yesterday, or of 50 days
     days = 50 * (5 + 6) if whole else 0  # each level's, and a device's contexts
     assert read < (5 * quarters + days) * 6  # kept with their weights, and read again
+
+
+@pytest.mark.parametrize("brand_id", ["b1", ""])
+def test_a_day_is_added_up_from_its_own_rows(database: Database, brand_id: str) -> None:
+    day = SINCE.date()
+    with database.engine.connect() as connection:
+        steps = plan(
+            connection, lambda: sealing._mend(connection, brand_id, day, day + timedelta(days=1), count=True)
+        )
+        filled = sealed(connection)  # of an empty table any index will do
+    found = {step.table: (step.access, step.index) for step in steps}
+    if filled:
+        assert found["performance_day"] == ("range", "ix_performance_day_brand_id_day")
+    if brand_id:
+        assert found["performance"] == ("range", "ix_performance_brand_id_bucket_start")
+    else:
+        assert found["performance_rollup"] == ("range", "PRIMARY")
 
 
 def test_old_events_are_found_by_when_they_were_received(database: Database) -> None:

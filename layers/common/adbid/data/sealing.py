@@ -10,16 +10,18 @@ such a difference holds the row `sealed`: two at once would add the same.
 import time
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     CompoundSelect,
     Connection,
+    Insert,
     Integer,
     Select,
     Update,
+    bindparam,
     cast,
     func,
     literal,
@@ -102,15 +104,17 @@ def _fill(database: Database, day: date, deadline: float) -> bool:
     """Whether this has sealed the day. A brand a transaction: none is long, and none is done twice."""
     with database.read() as connection:
         finished = connection.scalar(select(_SEAL.finished).where(_SEAL.name == SEALED))
-        query = select(brand.c.id).where(brand.c.id > finished).order_by(brand.c.id)
-        brands = list(connection.scalars(query))
+        brands = list(connection.scalars(select(brand.c.id).where(brand.c.id > finished)))
+        row = performance_rollup.c
+        of_brands = (row.slot_id == ALL, row.brand_id.in_(brands), row.partner_id == ALL)
+        then = (row.bucket_start >= midnight(day), row.bucket_start < midnight(day + _DAY))
+        brands = sorted(set(connection.scalars(select(row.brand_id).where(*of_brands, *then).distinct())))
 
     def add_brand(connection: Connection, brand_id: str, **change: object) -> bool:
         state = _sealer(connection)
         if state is None or state[0] == day + _DAY or until_day(connection, COUNTED) != day + _DAY:
             return False  # somebody else has done it meanwhile
-        for difference in _differences(connection, brand_id, day, day + _DAY):
-            _add(connection, difference)
+        _mend(connection, brand_id, day, day + _DAY)
         connection.execute(_change(SEALED, **change))
         return True
 
@@ -145,41 +149,58 @@ def repair(connection: Connection, since: datetime, until: datetime) -> int:
         for brand_id in brands:
             with connection.begin():
                 _sealer(connection)
-                for difference in _differences(connection, brand_id, day, min(day + 7 * _DAY, counted)):
-                    found = connection.scalar(select(func.count()).select_from(difference.subquery()))
-                    if found:
-                        _add(connection, difference)
-                        wrong += found
+                wrong += _mend(connection, brand_id, day, min(day + 7 * _DAY, counted), count=True)
         day += 7 * _DAY
     return wrong
 
 
-def _add(connection: Connection, difference: Select[Any]) -> None:
-    columns = (*KEY, *NUMBERS)
-    if connection.dialect.name == "sqlite":
-        plain = sqlite.insert(performance_day).from_select(columns, difference)
-        more = {name: _ROW[name] + plain.excluded[name] for name in NUMBERS}
-        connection.execute(plain.on_conflict_do_update(index_elements=KEY, set_=more))
-    else:
-        into = mysql.insert(performance_day).from_select(columns, difference)
-        more = {name: _ROW[name] + into.inserted[name] for name in NUMBERS}
-        connection.execute(into.on_duplicate_key_update(more))
-
-
-def _differences(connection: Connection, brand_id: str, first: date, end: date) -> Iterator[Select[Any]]:
-    """What is missing of one brand's rows (`ALL`: of those over all brands): first of its contexts, then of
-    what those add up to. To be added in one transaction."""
-    within = (_ROW.brand_id == brand_id, _ROW.day >= first, _ROW.day < end)
+def _mend(connection: Connection, brand_id: str, first: date, end: date, *, count: bool = False) -> int:
+    """Adds what is missing of one brand's days [first, end) (`ALL`: of those over all brands); how many rows
+    were wrong, if they are to be counted."""
+    values: dict[str, Any] = {"for_brand": brand_id, "first_day": first, "end_day": end}
+    values |= {"since": midnight(first), "until": midnight(end)}
     if brand_id == ALL:
+        values["partners"] = [ALL, *connection.scalars(select(partner.c.id).order_by(partner.c.id))]
+    wrong = 0
+    for number, add in _statements(connection.dialect.name, brand_id == ALL):
+        found = connection.scalar(number, values) if count else 1
+        if found:
+            connection.execute(add, values)
+            wrong += found
+    return wrong
+
+
+@cache
+def _statements(dialect: str, everything: bool) -> list[tuple[Select[Any], Insert]]:
+    """What counts, and what adds, the differences of the rows over all brands or of a brand's: first of its
+    contexts, then of what those add up to. Long statements, made once."""
+    columns, found = (*KEY, *NUMBERS), []
+    for difference in _differences(dialect, everything):
+        if dialect == "sqlite":
+            plain = sqlite.insert(performance_day).from_select(columns, difference)
+            more = {name: _ROW[name] + plain.excluded[name] for name in NUMBERS}
+            add: Insert = plain.on_conflict_do_update(index_elements=KEY, set_=more)
+        else:
+            into = mysql.insert(performance_day).from_select(columns, difference)
+            add = into.on_duplicate_key_update({name: _ROW[name] + into.inserted[name] for name in NUMBERS})
+        found.append((select(func.count()).select_from(difference.subquery()), add))
+    return found
+
+
+def _differences(dialect: str, everything: bool) -> Iterator[Select[Any]]:
+    brand_id = bindparam("for_brand", type_=_ROW.brand_id.type)
+    first, end = (bindparam(name, type_=_ROW.day.type) for name in ("first_day", "end_day"))
+    within = (_ROW.brand_id == brand_id, _ROW.day >= first, _ROW.day < end)
+    if everything:
         row = performance_rollup.c
         # Every partner by name: else each of their quarter hours since ever would be read for those of a day.
-        partners = [ALL, *connection.scalars(select(partner.c.id).order_by(partner.c.id))]
-        of_all = (row.slot_id == ALL, row.brand_id == ALL, row.partner_id.in_(partners))
-        happened = _by_day(connection, row, row.currency, (), first, end).where(*of_all)
+        partners = row.partner_id.in_(bindparam("partners", expanding=True))
+        of_all = (row.slot_id == ALL, row.brand_id == brand_id, partners)
+        happened = _by_day(dialect, row, row.currency, ()).where(*of_all)
         yield _difference(happened, *within, _ROW.by_context == 0)
         return
     row = performance.c
-    query = _by_day(connection, row, brand.c.currency, CONTEXT_DIMENSIONS, first, end)
+    query = _by_day(dialect, row, brand.c.currency, CONTEXT_DIMENSIONS)
     happened = query.join_from(performance, brand, brand.c.id == row.brand_id).where(row.brand_id == brand_id)
     yield _difference(happened, *within, _ROW.by_context == 1)
     contexts = (*within, _ROW.by_context == 1)
@@ -202,12 +223,10 @@ def _difference(happened: Select[Any] | CompoundSelect[Any], *stored: ColumnElem
     return query.group_by(*keys).having(or_(*wrong))
 
 
-def _by_day(
-    connection: Connection, row: Any, currency: Any, context: Sequence[str], first: date, end: date
-) -> Select[Any]:
-    """`row`'s quarter hours added up by day, ids and the `context`."""
+def _by_day(dialect: str, row: Any, currency: Any, context: Sequence[str]) -> Select[Any]:
+    """`row`'s quarter hours of [since, until) added up by day, ids and the `context`."""
     bucket = row.bucket_start
-    if connection.dialect.name == "sqlite":
+    if dialect == "sqlite":
         seconds = cast(func.strftime("%s", bucket), Integer) % _DAY_SECONDS
     else:
         seconds = func.to_seconds(bucket) % _DAY_SECONDS
@@ -215,7 +234,8 @@ def _by_day(
     decayed = [type_coerce(row[name], Real) * weight for weight in weights_ for name in MEASURES]
     day = func.date(bucket, type_=_ROW.day.type)
     query = _sums(int(bool(context)), row, _IDS, day, currency, context, decayed)
-    return query.where(bucket >= midnight(first), bucket < midnight(end))
+    since, until = (bindparam(name, type_=bucket.type) for name in ("since", "until"))
+    return query.where(bucket >= since, bucket < until)
 
 
 def _sums(
