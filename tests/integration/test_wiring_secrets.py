@@ -68,9 +68,9 @@ def test_the_database(keep: Any, real_mysql_url: str, monkeypatch: pytest.Monkey
 
 
 def test_the_cache_and_the_ledger_in_it(
-    keep: Any, redis_server_url: str, cache_user: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    keep: Any, redis_url: str, cache_user: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    parts = urlsplit(redis_server_url)
+    parts = urlsplit(redis_url)
     monkeypatch.setenv("REDIS_URL", f"redis://{parts.hostname}:{parts.port}/0")
     monkeypatch.setenv("REDIS_SECRET_ID", keep("cache", **cache_user))
     assert wiring.redis_client().acl_whoami() in (cache_user["username"], cache_user["username"].encode())
