@@ -29,8 +29,9 @@ $(INSTALLED): requirements.txt scripts/install
 run: $(INSTALLED) ## start everything on 127.0.0.1:PORT (8000), with a demo month the first time
 	@exec $(PY) -m local run
 
-# Side by side in WORKERS processes; what is timed, the owner's guardrail, comes after them, alone.
-WORKERS = 2
+# Side by side in WORKERS processes, unless they would share a Redis; what is timed, the owner's guardrail, comes
+# after them, alone.
+WORKERS = $(if $(ADBID_TEST_REDIS_URL),1,2)
 GUARDRAIL = tests/e2e/test_guardrail.py
 test: $(INSTALLED) ## run every test, WORKERS (2) at a time; ARGS="-k posterior" narrows it, one at a time
 ifeq ($(strip $(ARGS)),)
