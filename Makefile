@@ -35,7 +35,7 @@ WORKERS = $(if $(ADBID_TEST_REDIS_URL),1,2)
 GUARDRAIL = tests/e2e/test_guardrail.py
 test: $(INSTALLED) ## run every test, WORKERS (2) at a time; ARGS="-k posterior" narrows it, one at a time
 ifeq ($(strip $(ARGS)),)
-	@$(PY) -m pytest -q -n $(WORKERS) --dist loadgroup --ignore $(GUARDRAIL)
+	@$(PY) -m pytest -q -n $(WORKERS) --dist loadfile --ignore $(GUARDRAIL)
 	@exec $(PY) -m pytest -q $(GUARDRAIL)
 else
 	@exec $(PY) -m pytest $(ARGS)

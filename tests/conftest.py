@@ -5,7 +5,6 @@ A server that can't be had is never skipped in silence: see `tests.support.avail
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +18,6 @@ from tests.support.servers import fresh_database, mariadb_server, mysql_server, 
 settings.register_profile("adbid", deadline=None, derandomize=on_ci())
 settings.load_profile("adbid")
 
-_TESTS = Path(__file__).parent
 _NOTES = pytest.StashKey[list[str]]()
 
 
@@ -105,16 +103,6 @@ def _entered(
 
 def _note(config: pytest.Config, line: str) -> None:
     config.stash.setdefault(_NOTES, []).append(line)
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where tests run side by side, those of a file stay together, because they share what is dear to make;
-    and so do all that first install the tools of AWS, which two can't do at once."""
-    for item in items:
-        file = item.path.relative_to(_TESTS)
-        together = file.parts[0] if file.parts[0] == "infrastructure" else file.as_posix()
-        item.add_marker(pytest.mark.xdist_group(together))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

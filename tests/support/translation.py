@@ -6,6 +6,7 @@ cfn-lint has to say of it. Imported by the tests, it runs itself there.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
@@ -29,7 +30,9 @@ def sam_python() -> Path:
 
     command = ["make", "--silent", str(SAM_PYTHON.parents[1].relative_to(ROOT) / ".installed")]
     try:
-        made = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=INSTALL_SECONDS)
+        with open(ROOT / ".gitignore") as lock:  # tests that run side by side would install it at once
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            made = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=INSTALL_SECONDS)
         trouble = "" if made.returncode == 0 else (made.stderr or made.stdout)[-500:]
     except (OSError, subprocess.TimeoutExpired) as error:
         trouble = str(error)
