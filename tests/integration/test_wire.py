@@ -7,7 +7,7 @@ import pytest
 import redis
 
 from adbid.data.ledger_client import Client
-from adbid.data.wire import PACKER, mget, packed, post, takes_messages, unpacked
+from adbid.data.wire import PACKER, mget, packed, post, settle, takes_messages, unpacked
 
 SCRIPT = "return {KEYS[1], KEYS[2], ARGV[1], ARGV[2]}"
 
@@ -111,6 +111,18 @@ def test_what_is_posted_after_redis_hung_up_arrives(client: redis.Redis, redis_c
     redis_client.client_kill_filter(_type="normal", skipme=True)
     assert mget(client, [packed("posted")], 1) == [b"3"]
     assert len(client.connection_pool._in_use_connections) == 1
+    client.close()
+
+
+def test_what_was_posted_is_done_once_it_is_waited_for(
+    client: redis.Redis, redis_client: redis.Redis
+) -> None:
+    slow = "for i = 1, 300000 do redis.call('EXISTS', 'x') end return redis.call('INCR', 'posted')"
+    message = b"*3\r\n" + packed("CLIENT", "REPLY", "SKIP") + b"*3\r\n" + packed("EVAL", slow, "0")
+    for number in range(1, 4):
+        post(client, message)
+        settle(client)
+        assert redis_client.get("posted") == b"%d" % number
     client.close()
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from redis import Redis
 from redis.exceptions import RedisError
 
-from adbid.data.wire import packed, post
+from adbid.data.wire import packed, post, settle
 
 COUNTERS = "metrics:counters"
 GAUGES = "metrics:gauges"
@@ -65,7 +65,8 @@ class SharedMetrics:
         return True
 
     def read(self) -> tuple[dict[str, float], dict[str, float]]:
-        """Counters and gauges by series. Raises RedisError."""
+        """Counters and gauges by series, with all that this process has added. Raises RedisError."""
+        settle(self._redis)
         pipeline = self._redis.pipeline(transaction=False)
         pipeline.hgetall(COUNTERS)
         pipeline.hgetall(GAUGES)

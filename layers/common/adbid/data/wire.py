@@ -128,6 +128,11 @@ def post(redis: Redis, message: bytes) -> None:
         held.append(line)
 
 
+def settle(redis: Redis) -> None:
+    """Waits until what this thread has posted is done. Raises RedisError."""
+    _exchange(redis, b"*1\r\n" + packed("PING"), nothing)
+
+
 @dataclass(slots=True)
 class _Line:
     """A connection that was taken from its pool for good: to take it anew for every command, and to ask
