@@ -47,7 +47,7 @@ _FIXED = packed(POINTER, MODEL, PRIORS, REVISION)
 _FIXED_COUNT = 4
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Hot:
     """What is known about one bundle, parallel to its `places`.
 

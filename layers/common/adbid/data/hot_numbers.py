@@ -70,7 +70,7 @@ STRATEGIES: Interned[Strategy] = Interned()
 TIMEZONES: Interned[str] = Interned()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Numbers:
     """What is known about each place, in numbers: arrays [places].
 

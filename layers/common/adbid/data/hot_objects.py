@@ -44,7 +44,7 @@ class Wanted:
         return cls(*(list(dict.fromkeys(ids)) for ids in (brands, partners, slots)))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Found:
     """What is known of a bundle's objects, by id; those that don't exist are lacking."""
 

@@ -108,7 +108,7 @@ def follow(
     return Response(means.transpose(1, 0, 2))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Shares:
     """What current rates are made of: known + lent · parent + moving · move, arrays of one shape."""
 

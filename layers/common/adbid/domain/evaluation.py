@@ -23,7 +23,7 @@ Bools = NDArray[np.bool_]
 Ints = NDArray[np.intp]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Bids:
     """What was offered: parallel sequences [bids]. `slot` numbers the slots of `slot_ids`."""
 
@@ -37,7 +37,7 @@ class Bids:
         return len(self.ids)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Terms:
     """What the catalog and the portfolio say of each bid's brand, partner and slot: arrays [bids].
 
@@ -65,7 +65,7 @@ class Terms:
     draw: Floats
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Evaluation:
     """What each bid is worth, and where it stands: arrays [bids], NaN where a number can't be computed.
 

@@ -11,7 +11,7 @@ Array = NDArray[np.float64]
 PARTS = ("placement", "partner", "device", "creative", "hour")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Quality:
     """Multiplicative lift of each row: `parts` is [rows, len(PARTS)] and multiplies to `factor`."""
 

@@ -81,7 +81,7 @@ class ResponseParameters:
         return cls(dict(value["half_lives"]), {t: tuple(k) for t, k in value["strengths"].items()})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class OperatorPriors:
     """Click-through priors set by people: [levels, rows], strength 0 where there is none."""
 
@@ -89,7 +89,7 @@ class OperatorPriors:
     impressions: Array
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Response:
     """Rates per row, and at every level: [targets, levels, rows]; money rates NaN where unknown."""
 
@@ -119,7 +119,7 @@ class Response:
         return self._finest(3)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LongRun(Response):
     """The long-run rates, with what the recent chain needs to take them further.
 

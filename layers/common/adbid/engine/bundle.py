@@ -20,7 +20,7 @@ Bid = Mapping[str, Any]
 _CODES = {model.name: int(model) for model in PricingModel}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Bundle:
     """Parallel sequences over the bids. `contexts`: a value per `CONTEXT_DIMENSIONS`, "" where absent."""
 

@@ -24,7 +24,7 @@ _NUMBERS = ("value_per_impression", "ctr", "cvr", "revenue", "cost", "score")
 _PRICES = ("lambda_", "weight", "priority")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Decision:
     """The engine's answer for one bundle. Sequences and arrays run over the bids.
 

@@ -142,7 +142,7 @@ EMPTY_VOCABULARY = Vocabulary(dict.fromkeys(CATEGORIES, ()), {name: {} for name 
 """Of a system that has seen nothing."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Inputs:
     """What a row's features are made of besides its evidence. All float64, [n] or as said; NaN is unknown.
 

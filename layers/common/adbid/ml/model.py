@@ -42,7 +42,7 @@ class SchemaMismatch(ValueError):
     """The artefact was trained on another feature schema than this code computes."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Rows:
     """What predictions are made for: parallel columns of strings ("" where absent), and scores 0 to 1.
 
@@ -57,7 +57,7 @@ class Rows:
     numbered: Numbered | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Prediction:
     """`response`: the current rates. `revenue` [n]: the ROAS model's, per impression, None without one.
 
