@@ -131,7 +131,8 @@ def draw(
         x = [int(size) for size in curve]
         axes[1, 0].plot(x, list(curve.values()), linestyle=":", color=color, label=label)
     axes[1, 0].axhline(20, color="grey", linewidth=0.7)
-    axes[1, 0].legend(fontsize=6, loc="center left")
+    axes[1, 0].set_ylim(top=1e7)  # room for the legend
+    axes[1, 0].legend(fontsize=6, loc="upper left")
     _retrain(axes[1, 1], retrain)
     figure.tight_layout()
     figure.savefig(path, dpi=110)
