@@ -12,6 +12,7 @@ from adbid import wiring
 from adbid.data import hot_keys, tables
 from adbid.data.cache import FeatureCache, brand_key, slot_key
 from adbid.data.counters import POINTER, Counters, Generation, Increment, decayed
+from adbid.data.fallback import MySqlCatalog
 from adbid.data.hot import KNOWN_SECONDS, HotStore, Place
 from adbid.data.steering import Steering, SteeringStore
 from adbid.domain.context import LEVELS, market
@@ -184,7 +185,7 @@ def test_sums_of_another_schema_are_not_read(shop: World, redis_client: redis.Re
 
 def test_without_redis_the_catalog_comes_from_the_database(shop: World) -> None:
     nowhere = redis.Redis(host="127.0.0.1", port=1, socket_connect_timeout=0.1)
-    hot = HotStore(nowhere, wiring._Catalog()).read(PLACES, NOW)
+    hot = HotStore(nowhere, MySqlCatalog(wiring.database)).read(PLACES, NOW)
     assert hot.degraded == ("cache_unavailable",)
     assert len(hot.brands) == 20
     assert hot.evidence is None
@@ -251,7 +252,7 @@ def test_what_is_known_is_read_anew_after_a_while(shop: World, redis_client: red
     """A change that didn't reach Redis: its old document goes, and with it what was remembered of it."""
     wiring.counters().publish(Generation.new(NOW))
     seconds = [0.0]
-    store = HotStore(wiring.redis_client(), wiring._Catalog(), lambda: seconds[0])
+    store = HotStore(wiring.redis_client(), MySqlCatalog(wiring.database), lambda: seconds[0])
     store.read(PLACES, NOW)
     redis_client.delete(slot_key("s0"))
     with queries() as asked:
@@ -273,7 +274,9 @@ def test_more_places_than_are_remembered(shop: World, monkeypatch: pytest.Monkey
     for _ in range(2):
         for places in (PLACES, others):
             evidence = store.read(places, NOW).evidence
-            expected = HotStore(wiring.redis_client(), wiring._Catalog()).read(places, NOW).evidence
+            expected = (
+                HotStore(wiring.redis_client(), MySqlCatalog(wiring.database)).read(places, NOW).evidence
+            )
             np.testing.assert_array_equal(evidence, expected)
 
 

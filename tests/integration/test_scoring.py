@@ -17,6 +17,7 @@ from redis.exceptions import NoPermissionError
 from adbid import wiring
 from adbid.data.cache import FeatureCache
 from adbid.data.counters import POINTER, Generation
+from adbid.data.fallback import MySqlCatalog
 from adbid.data.hot import HotStore, Place
 from adbid.data.rebuild import LOCK
 from adbid.domain.context import LEVELS
@@ -270,7 +271,7 @@ def test_a_redis_that_takes_no_writes_is_still_read(market: World, reader: redis
     report(market.clock)
     with pytest.raises(NoPermissionError):
         FeatureCache(reader).put_priors([])
-    hot = HotStore(reader, wiring._Catalog()).read([("b1", "p1", "s1", ("",) * 5)], NOW)
+    hot = HotStore(reader, MySqlCatalog(wiring.database)).read([("b1", "p1", "s1", ("",) * 5)], NOW)
     assert hot.degraded == ()
     assert set(hot.brands) == {"b1"}
     assert hot.evidence is not None
@@ -305,7 +306,9 @@ def test_many_threads_share_one_instance(market: World) -> None:
     for i in range(1, 7):
         report(market.clock, revenue=f"{10 * i}.00", brand=f"b{i}")
     counters, store = wiring.counters(), wiring.hot_store()
-    expected = [HotStore(wiring.redis_client(), wiring._Catalog()).read(place, NOW) for place in places]
+    expected = [
+        HotStore(wiring.redis_client(), MySqlCatalog(wiring.database)).read(place, NOW) for place in places
+    ]
     barrier = Barrier(4)
 
     def read(thread: int) -> int:

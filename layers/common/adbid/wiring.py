@@ -4,27 +4,24 @@ SQLAlchemy is imported only where MySQL is really needed: a warm score never get
 """
 
 import os
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from adbid.data.cache import FeatureCache
 from adbid.data.counters import Counters
-from adbid.data.hot import HotStore, Place
+from adbid.data.fallback import MySqlCatalog, MySqlHistory
+from adbid.data.hot import HotStore
 from adbid.data.ledger import Ledger
 from adbid.data.models import ModelCache, ModelFiles, open_files
 from adbid.data.shared_metrics import SharedMetrics
 from adbid.data.steering import SteeringStore
 from adbid.data.wire import PACKER
-from adbid.domain.entities import BrandFeatures, PartnerFeatures, PriorFeatures, SlotFeatures
 from adbid.domain.ledger import Lifetimes
 from adbid.engine.models import ModelLoader
 from adbid.engine.scoring import ScoringEngine
@@ -54,11 +51,6 @@ if TYPE_CHECKING:
     from adbid.engine.reporting import Reporting
     from adbid.engine.scrape import Scrape
     from adbid.engine.simulation import Simulator
-
-
-RESTORE_SECONDS = 5.0
-"""How long a score may take to rebuild lost sums: enough for some 200,000 rows. A larger history is rebuilt
-by `python -m local rebuild`, and until then answers say `counters_unavailable`."""
 
 
 def now() -> datetime:
@@ -117,7 +109,7 @@ def counters() -> Counters:
 
 @cache
 def hot_store() -> HotStore:
-    return HotStore(redis_client(), _Catalog())
+    return HotStore(redis_client(), MySqlCatalog(database))
 
 
 @cache
@@ -158,7 +150,7 @@ def ledger_redis() -> "Redis | RedisCluster":
 
 @cache
 def scoring() -> ScoringEngine:
-    return ScoringEngine(hot_store(), _History(), models, ledger())
+    return ScoringEngine(hot_store(), MySqlHistory(database, counters, ledger), models, ledger())
 
 
 @cache
@@ -348,57 +340,3 @@ def reset() -> None:
         part.cache_clear()
     metrics.forget()
     traces.reset()
-
-
-class _Catalog:
-    """The catalog in MySQL, imported and connected only when something is not in Redis."""
-
-    def brands(self, ids: Sequence[str]) -> dict[str, BrandFeatures]:
-        from adbid.data import catalog
-
-        with database().read() as connection:
-            return catalog.load_brands(connection, ids)
-
-    def partners(self, ids: Sequence[str]) -> dict[str, PartnerFeatures]:
-        from adbid.data import catalog
-
-        with database().read() as connection:
-            return catalog.load_partners(connection, ids)
-
-    def slots(self, ids: Sequence[str]) -> dict[str, SlotFeatures]:
-        from adbid.data import catalog
-
-        with database().read() as connection:
-            return catalog.load_slots(connection, ids)
-
-    def priors(self) -> Sequence[PriorFeatures]:
-        from adbid.data import catalog
-
-        with database().read() as connection:
-            return catalog.load_priors(connection)
-
-
-class _History:
-    """Past events in MySQL, likewise."""
-
-    def evidence_before(self, places: Sequence[Place], at: datetime) -> NDArray[np.float64]:
-        from adbid.data import catalog, evidence
-
-        with database().read() as connection:
-            brands = catalog.load_brands(connection, [place[0] for place in places])
-            paths = [(brands[p[0]].market if p[0] in brands else "", *p) for p in places]
-            return evidence.evidence_before(connection, paths, at)
-
-    def restore(self, now: datetime) -> bool:
-        from adbid.data import rebuild
-
-        deadline = time.monotonic() + RESTORE_SECONDS
-        return rebuild.ensure_current(database(), counters(), now, deadline) is not None
-
-    def restore_ledger(self, now: datetime) -> bool:
-        if ledger().alive():
-            return True
-        from adbid.data import ledger_snapshots
-
-        deadline = time.monotonic() + RESTORE_SECONDS
-        return ledger_snapshots.restore(database(), ledger(), now, deadline)
